@@ -1,0 +1,138 @@
+"""Counts of a scoring pass, block by block, on disk or in memory.
+
+A pass counts a split in blocks of images. Each kind of counts has a shelf of finished
+blocks; on disk it is a folder, named by everything that the counts depend on:
+
+    <key>/00000.npz      the counts of the first block of images
+    <key>/00000.json     those of them that were passed over, {"image_id": "reason"}
+    <key>/total.npz      the sum of all blocks
+
+so that a stopped pass goes on with its next block, and a finished one is answered in
+milliseconds.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orandnet_core.array_files import read_record, write_atomically, write_record
+from orandnet_core.errors import DataError, StoreError
+from orandnet_core.metrics import ImageCounts, Sweep
+
+__all__ = ["DiskShelf", "MemoryShelf", "StoredCounts"]
+
+
+class MemoryShelf:
+    """Blocks of one kind of counts, gone with the process."""
+
+    def __init__(self):
+        self._blocks: dict[int, tuple[object, dict[str, str]]] = {}
+
+    def has(self, block: int) -> bool:
+        return block in self._blocks
+
+    def put(self, block: int, counts: object, skipped: dict[str, str]) -> None:
+        self._blocks[block] = counts, skipped
+
+    def counts(self) -> Iterator:
+        """The counts of all blocks, in order."""
+        return (self._blocks[block][0] for block in sorted(self._blocks))
+
+    def skipped(self) -> dict[str, str]:
+        """Why images of the blocks were passed over, by image id."""
+        return {
+            image_id: reason for _, skipped in self._blocks.values() for image_id, reason in skipped.items()
+        }
+
+    def total(self, total_of: Callable[[Iterable], object]) -> object:
+        return total_of(self.counts())
+
+
+@dataclass(frozen=True)
+class DiskShelf:
+    """Blocks of one kind of counts in a folder. As `MemoryShelf`, and kept.
+
+    Attributes:
+        folder: of these counts alone; made when the first block comes.
+        kind, total_kind: the dataclasses of a block's counts and of their sum.
+    """
+
+    folder: Path
+    kind: type
+    total_kind: type
+
+    def has(self, block: int) -> bool:
+        return self._path(block).is_file()
+
+    def put(self, block: int, counts: object, skipped: dict[str, str]) -> None:
+        write_atomically(self._path(block).with_suffix(".json"), json.dumps(skipped).encode())
+        write_record(self._path(block), counts)  # last: it says that the block is done
+
+    def counts(self) -> Iterator:
+        return map(self._read, _block_paths(self.folder))
+
+    def skipped(self) -> dict[str, str]:
+        skipped: dict[str, str] = {}
+        for path in _block_paths(self.folder):
+            try:
+                skipped |= json.loads(path.with_suffix(".json").read_text())
+            except (OSError, ValueError) as error:
+                path.unlink(missing_ok=True)
+                raise StoreError(f"{path.with_suffix('.json')}: {error}; score again") from None
+        return skipped
+
+    def total(self, total_of: Callable[[Iterable], object]) -> object:
+        path = self.folder / "total.npz"
+        try:
+            return read_record(path, self.total_kind)
+        except StoreError:  # not there yet, or damaged: the blocks have it all
+            total = total_of(self.counts())
+            write_record(path, total)
+            return total
+
+    def _read(self, path: Path) -> object:
+        try:
+            return read_record(path, self.kind)
+        except StoreError as error:
+            path.unlink(missing_ok=True)  # the next pass then counts this block anew
+            raise StoreError(f"{error}; it was removed: score again") from None
+
+    def _path(self, block: int) -> Path:
+        return self.folder / f"{block:05d}.npz"
+
+
+@dataclass(frozen=True)
+class StoredCounts:
+    """Per-image counts that stay on disk: only a block at a time is in memory.
+
+    Attributes:
+        shelf: where the blocks are.
+        num_classes: with background.
+        image_ids: N names of the images counted.
+    """
+
+    shelf: DiskShelf | MemoryShelf
+    num_classes: int
+    image_ids: tuple[str, ...] = field(repr=False)
+
+    def blocks(self) -> Iterator[ImageCounts]:
+        """All images in order, a block at a time; StoreError if a file is gone or damaged."""
+        return self.shelf.counts()
+
+    def select(self, image_ids: Iterable[str]) -> ImageCounts:
+        """The counts of a subset, in memory, in the order given; DataError for an unknown id."""
+        image_ids = tuple(image_ids)
+        wanted = set(image_ids)
+        if unknown := wanted.difference(self.image_ids):
+            raise DataError(f"{min(unknown)!r} is not among the {len(self.image_ids)} images counted")
+        parts = [block.select(filter(wanted.__contains__, block.image_ids)) for block in self.blocks()]
+        return ImageCounts.merged(parts, self.num_classes).select(image_ids)
+
+    def total(self) -> Sweep:
+        """The data set's counts."""
+        return self.shelf.total(Sweep.sum_of)
+
+
+def _block_paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[0-9]*.npz"))

@@ -1,0 +1,98 @@
+"""What every export has: photographs, a manifest that says what was exported, and hashes of its files."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orandnet_core.array_files import write_atomically
+from orandnet_core.datasets import Dataset
+from orandnet_core.datasets.images import opened, orientation, read_image
+from orandnet_core.errors import DataError, StoreError
+from orandnet_core.render import jpeg_bytes
+
+__all__ = ["CamOf", "Export", "MaskOf", "put_photo", "ready_folder", "write_manifest"]
+
+MaskOf = Callable[[str], np.ndarray]
+CamOf = Callable[[str], tuple[np.ndarray, np.ndarray]]
+
+_PHOTO_QUALITY = 95
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Where an export goes and whose images it takes.
+
+    Attributes:
+        out: the folder.
+        dataset: has the photographs and class names.
+        split: what the images are called together, in names of files and folders.
+        photos: copy the photographs too; without them, only paths are written.
+    """
+
+    out: Path
+    dataset: Dataset
+    split: str
+    photos: bool = True
+
+
+def ready_folder(out: Path) -> None:
+    """Make the folder of an export.
+
+    Raises:
+        DataError: it holds something already.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} is there already and not empty: name another folder, or delete it")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def put_photo(dataset: Dataset, image_id: str, path: Path) -> None:
+    """An image as an upright RGB JPEG: the file itself where it is one.
+
+    Raises:
+        DataError: the image cannot be read.
+        StoreError: the disk refuses.
+    """
+    source = dataset.image_path_of(image_id)
+    with opened(source) as image:
+        as_it_is = image.format == "JPEG" and image.mode == "RGB" and orientation(image) == 1
+    if not as_it_is:
+        write_atomically(path, jpeg_bytes(read_image(source), _PHOTO_QUALITY))
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error})") from None
+
+
+def write_manifest(out: Path, about: Mapping[str, Any]) -> None:
+    """`sha256sums.txt` of every file, in the form that `sha256sum --check` takes, and `manifest.json`.
+
+    Args:
+        about: JSON values: what was exported, from which source, at which threshold.
+    """
+    names = sorted(path.relative_to(out).as_posix() for path in _files(out))
+    sums = "".join(f"{_digest(out / name)}  {name}\n" for name in names).encode()
+    write_atomically(out / "sha256sums.txt", sums)
+    manifest = dict(about) | {"files": len(names), "sha256sums": hashlib.sha256(sums).hexdigest()}
+    write_atomically(out / "manifest.json", json.dumps(manifest, indent=2).encode())
+
+
+def _files(out: Path) -> Iterable[Path]:
+    return (path for path in out.rglob("*") if path.is_file())
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,156 @@
+"""Weights: where a backbone's come from, and files that say which network they belong to."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from timm.models import VisionTransformer
+from torch import Tensor, nn
+
+from orandnet_core.errors import StoreError, WeightsError
+
+__all__ = ["build_backbone", "load_described", "save_described", "weights_identity"]
+
+
+def build_backbone(model: str, weights: str | Path = "none", **options: Any) -> nn.Module:
+    """A timm network without its classifier.
+
+    Args:
+        model: timm name.
+        weights: where the weights come from: `hub` (timm downloads them), `none` (random), a
+            safetensors file, or a folder of files named `<timm name>.safetensors` or
+            `<timm name>.<tag>.safetensors`. Those of the classifier are left out.
+        options: of `timm.create_model`.
+
+    Raises:
+        WeightsError: the weights cannot be found or do not fit.
+        TypeError: the network takes no such option.
+    """
+    weights = str(weights)
+    try:
+        backbone = timm.create_model(model, pretrained=weights == "hub", num_classes=0, **options)
+    except TypeError:
+        raise
+    except Exception as error:  # the hub's client raises many kinds when it is out of reach
+        if weights != "hub":
+            raise
+        raise WeightsError(
+            f"the weights of {model} could not be downloaded ({type(error).__name__}: {error}). "
+            + _three_ways(model)
+        ) from error
+    if weights not in ("hub", "none"):
+        _load_backbone(backbone, model, _find_weights(model, Path(weights)))
+    return backbone
+
+
+def weights_identity(model: str, weights: str | Path) -> str:
+    """What the starting weights are, whatever folder they lie in: `hub`, `none`, or a hash of the file.
+
+    Raises:
+        WeightsError: the weights cannot be found.
+    """
+    if str(weights) in ("hub", "none"):
+        return str(weights)
+    with _find_weights(model, Path(weights)).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def save_described(
+    path: Path, network: nn.Module, kind: str, description: dict[str, Any], *, half: bool = False
+) -> None:
+    """Write a network to one safetensors file, atomically.
+
+    Args:
+        kind: what `load_described` asks for.
+        description: JSON values from which the network can be built.
+        half: store float16, for release; training continues from checkpoints, not from here.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    dtype = torch.float16 if half else torch.float32
+    state = {
+        name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
+        for name, value in network.state_dict().items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    try:
+        save_file(state, partial, metadata={kind: json.dumps(description)})
+        partial.replace(path)
+    except (SafetensorError, OSError) as error:
+        partial.unlink(missing_ok=True)
+        raise StoreError(
+            f"{path}: the weights cannot be written ({error}). Free some disk space and run the same "
+            "command again"
+        ) from None
+
+
+def load_described(
+    path: Path, kind: str, what: str, command: str
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The description and the weights, in float32, of a file of `save_described`.
+
+    Args:
+        kind: as it was saved.
+        what: the word for messages, such as `classifier`.
+        command: what makes such a file, for messages.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds something else.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        state = load_file(path)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such file; train it with `{command}`") from None
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from None
+    if kind not in metadata:
+        raise WeightsError(f"{path}: holds no {what} of this package (no {kind!r} in its header)")
+    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    return json.loads(metadata[kind]), state
+
+
+def _find_weights(model: str, path: Path) -> Path:
+    if path.is_file():
+        return path
+    if path.is_dir():
+        name = model.split(".")[0]
+        found = sorted({*path.glob(f"{name}.safetensors"), *path.glob(f"{name}.*.safetensors")})
+        if found:
+            return found[0]
+    raise WeightsError(f"no weights of {model} at {path}. {_three_ways(model)}")
+
+
+def _load_backbone(backbone: nn.Module, model: str, path: Path) -> None:
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from None
+    heads = backbone.pretrained_cfg.get("classifier") or ()
+    heads = (heads,) if isinstance(heads, str) else heads
+    state = {
+        name: value.float() if value.is_floating_point() else value
+        for name, value in state.items()
+        if not any(name.startswith(f"{head}.") for head in heads)
+    }
+    if isinstance(backbone, VisionTransformer):
+        state = timm.models.vision_transformer.checkpoint_filter_fn(state, backbone)
+    try:
+        backbone.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(f"{path}: does not fit {model} ({error})") from None
+
+
+def _three_ways(model: str) -> str:
+    return (
+        "Weights come from one of three places: 'hub' (needs internet access), a safetensors file, "
+        f"or a folder that holds {model.split('.')[0]}.safetensors; 'none' trains from nothing"
+    )

@@ -1,0 +1,161 @@
+"""Data: what a data set holds, what is wrong with it and what to do about it, and how to add one."""
+
+from itertools import groupby, islice
+from pathlib import Path
+
+import pyarrow as pa
+import streamlit as st
+
+from orandnet_core.datasets import Dataset, open_dataset
+from orandnet_core.datasets.check import Report, check
+from orandnet_core.errors import OrandnetError
+from pages.components import catalog, charts
+from pages.components.chart_style import CHART_CONFIG
+from pages.components.empty import require_dataset
+from pages.components.scores import task_key
+from pages.components.selection import DatasetRef, current_selection
+from pages.components.tasks import result_or_progress
+
+# Every file is decoded: above this, a page asks first.
+ASK_ABOVE_IMAGES = 2000
+LISTED = 20  # findings of a kind at a time
+
+OWN_DATA = """
+```
+my_data/
+├── images/        a.jpg, pets/b.png, …   any names, sub-folders too
+├── labels.csv     image,classes,split    a table, one image a row
+│                  a,cat;dog,train        several classes by semicolon
+│                  pets/b,cat,val         without `split`, one image in five is val
+├── masks/         a.png, …               optional: 0 background, 1…C, 255 ignored
+└── classes.txt    cat                    optional: names in the order of the masks' values
+                   dog
+```
+"""
+
+
+def show_report(report: Report) -> None:
+    """Counts a split and class, and every problem with its file and remedy."""
+    problems = report.problems
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.metric("Usable images", f"{report.usable:,} of {report.images:,}", width="content")
+        st.metric("Errors", f"{problems.error_count:,}", width="content")
+        st.metric("Notes", f"{problems.note_count:,}", width="content")
+    if report.unlisted:
+        st.caption(f"{report.unlisted:,} more images lie in the folder and are in no split.")
+    left, right = st.columns([0.32, 0.68], gap="large")
+    left.table(
+        {
+            "Split": [split.name for split in report.splits],
+            "Images": [f"{split.images:,}" for split in report.splits],
+            "Usable": [f"{split.usable:,}" for split in report.splits],
+            "Masks": [f"{split.masks:,}" for split in report.splits],
+        },
+        border="horizontal",
+        hide_index=True,
+    )
+    left.caption(
+        "An image without a mask trains classifiers and gets CAMs; it is passed over when masks are scored, "
+        "and the protocol card says how many were."
+    )
+    counts = {split.name: split.images_by_class for split in report.splits}
+    right.plotly_chart(
+        charts.class_counts(report.class_names, counts),
+        config=CHART_CONFIG,
+        key="data_classes",
+        alt="Images that show each class, by split",
+    )
+    show_problems(report)
+
+
+@st.fragment
+def show_problems(report: Report) -> None:
+    """The findings by kind, errors first, a page of files at a time."""
+    kinds = [
+        (kind, list(found)) for kind, found in groupby(report.problems, key=lambda problem: problem.kind)
+    ]
+    if not kinds:
+        st.success("Every file is in order.", icon=":material/check_circle:")
+        return
+    totals = report.problems.counts
+    kind, found = st.selectbox(
+        "What was found",
+        kinds,
+        format_func=lambda item: (
+            f"{'Error' if item[1][0].is_error else 'Note'} · {item[0]} · {totals[item[0]]:,}"
+        ),
+        key="data_kind",
+        width=420,
+    )
+    pages = -(-len(found) // LISTED)
+    page = st.pagination(pages, key=f"data_page_{kind}") if pages > 1 else 1
+    listed = list(islice(found, (page - 1) * LISTED, page * LISTED))
+    st.dataframe(
+        pa.table(
+            {
+                "File": [problem.file for problem in listed],
+                "Found": [problem.what for problem in listed],
+                "Remedy": [problem.remedy for problem in listed],
+            }
+        ),
+        hide_index=True,
+        alt=f"Files with the finding: {kind}",
+    )
+    if totals[kind] > len(found):
+        st.caption(
+            f"{len(found):,} of {totals[kind]:,} are listed here; `python -m train data check` counts all."
+        )
+
+
+def add_form() -> None:
+    """Add a folder by its path; it is opened before it is remembered."""
+    st.markdown("**Your own images**, in this layout or as a VOC devkit, wherever they lie on this machine:")
+    st.markdown(OWN_DATA)
+    with st.form("data_add", border=False):
+        columns = st.columns([0.5, 0.25, 0.25], vertical_alignment="bottom")
+        root = columns[0].text_input("Folder", placeholder="/data/my_data", key="data_root")
+        name = columns[1].text_input("Name", placeholder="the folder's", key="data_name")
+        if (
+            columns[2].form_submit_button("Add data set", icon=":material/add:", width="stretch")
+            and root.strip()
+        ):
+            _add(Path(root.strip()).expanduser(), name.strip())
+    st.markdown("VOC 2012 with the masks of SBD (2 GB) comes by a command:")
+    st.code("python -m train data download ~/data", language="shell")
+
+
+def _add(root: Path, name: str) -> None:
+    try:
+        dataset = open_dataset(root)
+    except OrandnetError as error:
+        st.error(str(error), title="Not added", icon=":material/error:")
+        return
+    named = name or root.resolve().name
+    catalog.add_dataset(DatasetRef(named, "auto", root.resolve()))
+    splits = ", ".join(f"{split} {len(ids):,}" for split, ids in dataset.splits.items())
+    st.success(
+        f"{len(dataset.class_names)} classes; {splits}. Choose **{named}** in the sidebar.", title="Added"
+    )
+
+
+def check_of(dataset: Dataset) -> Report | None:
+    """The report, made once in the background; None while progress is drawn instead."""
+    images = sum(map(len, dataset.splits.values()))
+    key = task_key("check", str(dataset.root), *(dataset.fingerprint(split) for split in dataset.splits))
+    return result_or_progress(
+        key,
+        f"Checking every file of {dataset.name}",
+        lambda report: check(dataset, report),
+        ask=f"Check all {images:,} images" if images > ASK_ABOVE_IMAGES else None,
+    )
+
+
+found_tab, add_tab = st.tabs(["What is there", "Add a data set"])
+with add_tab:
+    add_form()
+with found_tab:
+    opened = require_dataset(current_selection())
+    st.caption(f"`{opened.root}` · {len(opened.class_names)} classes: {', '.join(opened.class_names[:30])}")
+    checked = check_of(opened)
+    if checked is not None:
+        show_report(checked)

@@ -1,0 +1,85 @@
+"""What a page shows when there is nothing to show yet: the reason and the next step."""
+
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import streamlit as st
+
+from orandnet_core.datasets import Dataset
+from orandnet_core.errors import OrandnetError
+from pages.components import catalog, loaders
+from pages.components.selection import Selection
+from pages.components.tasks import Report, result_or_progress
+from train import jobs
+from train.sample import RUN as SAMPLE_RUN
+from train.sample import prepare_sample
+from train.workspace import run_dir
+
+_REPORT_EVERY_S = 0.3
+
+
+def require_dataset(selection: Selection) -> Dataset:
+    """The selected data set, or what to do about it in place of the rest of the page."""
+    if catalog.is_missing_sample(selection.dataset):
+        _prepare_sample()
+    try:
+        return loaders.open_dataset_cached(selection.dataset)
+    except OrandnetError as error:
+        st.warning(
+            f"{error}\n\nChoose another data set in the sidebar, or add one on the Data page.",
+            title="This data set cannot be opened",
+            icon=":material/folder_off:",
+        )
+        st.stop()
+
+
+def require_cams(selection: Selection) -> None:
+    """Go on only where both sources have CAMs; otherwise make them (sample) or say how."""
+    if selection.dataset.name == catalog.SAMPLE and selection.run in (None, SAMPLE_RUN):
+        if not _is_complete(selection):
+            _prepare_sample()
+        return
+    if selection.has_cams:
+        return
+    missing = [
+        name for name, store in (("CNN", selection.cnn_store), ("ViT", selection.vit_store)) if store is None
+    ]
+    st.info(
+        f"No CAMs of the {' and the '.join(missing)} on **{selection.dataset.name}** yet. Start a recipe "
+        "with *Launch training* in the sidebar, or in a shell:\n\n"
+        f"```sh\npython -m train run --recipe voc12_cpu --data {selection.dataset.root}\n```\n\n"
+        "They appear here as they are made.",
+        title="Nothing to show yet",
+        icon=":material/layers_clear:",
+    )
+    st.stop()
+
+
+def _is_complete(selection: Selection) -> bool:
+    """Whether both stores hold at least as many images as the split has."""
+    if not selection.has_cams:
+        return False
+    images = len(loaders.open_dataset_cached(selection.dataset).image_ids(selection.split))
+    return all(
+        len(loaders.store_cached(root)) >= images for root in (selection.cnn_store, selection.vit_store)
+    )
+
+
+def _prepare_sample() -> None:
+    """Draw the built-in sample and make both networks' CAMs of it, once, with progress."""
+    st.caption("The built-in sample is prepared once; this takes a minute or two.")
+    if result_or_progress("prepare-sample", "Preparing the built-in sample", _make_sample) is not None:
+        catalog.forget()
+        st.rerun()
+    st.stop()
+
+
+def _make_sample(report: Report) -> bool:
+    """Prepare it in a second thread, and pass on what it tells of its progress."""
+    with ThreadPoolExecutor(1) as second:
+        job = second.submit(prepare_sample)
+        while not job.done():
+            stage = jobs.progress(run_dir(SAMPLE_RUN))
+            report(*((stage.done, stage.total) if stage else (0, 0)))
+            wait([job], timeout=_REPORT_EVERY_S)
+        job.result()
+    return True

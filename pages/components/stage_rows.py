@@ -1,0 +1,81 @@
+"""A row for every stage of a run: how far it is, how long it took, what it came to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pages.components.launching import STAGES, stage_title
+from pages.components.run_figures import StageFigures
+from pages.components.tasks import format_left
+from train.records import StageRecord, read_record
+from train.stages import stage_of
+
+__all__ = ["StageRow", "stage_rows"]
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One stage of a run in words.
+
+    Attributes:
+        title: of the stage.
+        done: such as `120 of 480`; empty before it began.
+        time: what it took, or how much longer it may take; empty where that is not known.
+        state: Markdown.
+    """
+
+    title: str
+    done: str
+    time: str
+    state: str
+
+
+def stage_rows(folder: Path, figures: Mapping[str, StageFigures], *, alive: bool) -> list[StageRow]:
+    """The rows of a run: all stages in their order, then what else it reported.
+
+    Of a stage that reports of several parts (a training, then all images), the newest is shown.
+
+    Args:
+        folder: of the run.
+        figures: what the run reported of its stages.
+        alive: its job lives, so that time is running down.
+    """
+    parts: dict[str, list[StageFigures]] = {name: [] for name in STAGES}
+    for name, reported in figures.items():
+        stage = stage_of(name)
+        parts.setdefault(stage.name if stage else name, []).append(reported)
+    return [
+        _row(
+            name, read_record(folder, name), max(reported, key=lambda part: part.time_s, default=None), alive
+        )
+        for name, reported in parts.items()
+    ]
+
+
+def _row(name: str, record: StageRecord | None, figures: StageFigures | None, alive: bool) -> StageRow:
+    # Of a stage that is made anew, the figures of the time before say nothing.
+    if record and figures and figures.time_s < record.began_s and record.finished_s is None:
+        figures = None
+    done = f"{figures.done:,} of {figures.total:,}" if figures else ""
+    return StageRow(stage_title(name), done, _time(record, figures, alive), _state(record, figures))
+
+
+def _time(record: StageRecord | None, figures: StageFigures | None, alive: bool) -> str:
+    if record and record.finished_s is not None:
+        return format_left(record.seconds) if record.seconds else ""
+    if alive and figures and figures.done < figures.total and figures.eta_s is not None:
+        return f"{format_left(figures.eta_s)} left"
+    return ""
+
+
+def _state(record: StageRecord | None, figures: StageFigures | None) -> str:
+    if record and record.failed:
+        return f":orange[{len(record.failed)} failed]"
+    if (record and record.finished_s is not None) or (
+        figures and not record and figures.done >= figures.total
+    ):
+        best = figures.curves.get("mAP") if figures else None
+        return ":green[:material/check:]" + (f" mAP {100 * best[1][-1]:.1f}" if best else "")
+    if figures is None:
+        return ":blue[begun]" if record else ":gray[not begun]"
+    return f":blue[{figures.done / max(figures.total, 1):.0%}]"

@@ -1,0 +1,211 @@
+"""Work that takes longer than a page may: in threads beside the app, with progress, cancel and a result.
+
+A task has a key made from everything that its result depends on. Whoever asks for the same key, in
+whichever tab, gets the same task; the last results are kept in memory.
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+import streamlit as st
+
+from orandnet_core.errors import OrandnetError
+
+__all__ = ["Report", "Task", "TaskBoard", "format_left", "result_or_progress", "task_board"]
+
+Report = Callable[[int, int], None]
+
+_KEPT = 32
+_WORKERS = 2
+# What is in a cache comes within this time, and a page then shows it without a flicker of progress.
+_GRACE_S = 0.25
+
+
+class _Cancelled(Exception):
+    """Raised out of a task's own progress report, which is where it can stop."""
+
+
+class Task:
+    """One piece of work.
+
+    Attributes:
+        key: names the result.
+        label: what is being done, for screen.
+        done, total: items; total is 0 until the work says.
+        state: "waiting", "running", "done", "failed" or "cancelled".
+        result: what the work returned; None before.
+        error: what went wrong, for screen; None otherwise.
+    """
+
+    def __init__(self, key: str, label: str, work: Callable[[Report], Any]):
+        self.key, self.label = key, label
+        self.done = self.total = 0
+        self.state = "waiting"
+        self.result: Any = None
+        self.error: str | None = None
+        self._work = work
+        self._began_s = 0.0
+        self._cancelled, self._finished = threading.Event(), threading.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether a result may still come."""
+        return not self._finished.is_set()
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds left at the pace so far; None before there is a pace."""
+        spent = time.monotonic() - self._began_s
+        if self.state != "running" or self.done < 2 or spent < 1:
+            return None
+        return spent / self.done * (self.total - self.done)
+
+    def cancel(self) -> None:
+        """Ask the work to stop; it does at its next report."""
+        self._cancelled.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it finished, in one way or another, within the time."""
+        return self._finished.wait(timeout_s)
+
+    def run(self) -> None:
+        """Do the work in this thread."""
+        self._began_s, self.state = time.monotonic(), "running"
+        try:
+            self._report(0, 0)
+            self.result = self._work(self._report)
+            self.state = "done"
+        except _Cancelled:
+            self.state = "cancelled"
+        except OrandnetError as error:
+            self.error, self.state = str(error), "failed"
+        except Exception as error:  # a thread's error reaches nobody unless it is kept
+            logging.getLogger(__name__).exception("%s failed", self.label)
+            self.error, self.state = f"{type(error).__name__}: {error}", "failed"
+        finally:
+            self._finished.set()
+
+    def _report(self, done: int, total: int) -> None:
+        self.done, self.total = done, total
+        if self._cancelled.is_set():
+            raise _Cancelled
+
+
+class TaskBoard:
+    """Runs tasks in order of arrival, a few at a time, and remembers the last ones.
+
+    Args:
+        workers: tasks at the same time.
+        kept: finished tasks whose results stay in memory.
+    """
+
+    def __init__(self, workers: int = _WORKERS, kept: int = _KEPT):
+        self._kept, self._lock = kept, threading.Lock()
+        self._tasks: OrderedDict[str, Task] = OrderedDict()
+        self._queue: SimpleQueue[Task] = SimpleQueue()
+        for _ in range(workers):
+            # Daemons: the server stops without waiting for them; files of theirs are written atomically.
+            threading.Thread(target=self._serve, daemon=True).start()
+
+    def find(self, key: str) -> Task | None:
+        """The task of that key, if it was started and is remembered."""
+        with self._lock:
+            if key in self._tasks:
+                self._tasks.move_to_end(key)
+            return self._tasks.get(key)
+
+    def start(self, key: str, label: str, work: Callable[[Report], Any], again: bool = False) -> Task:
+        """The task of that key; a new one if there is none.
+
+        Args:
+            key: made from everything that the result depends on.
+            label: what is being done, for screen.
+            work: called with a `Report`, which it calls with (done, total) now and then.
+            again: start anew what failed or was cancelled.
+        """
+        with self._lock:
+            task = self._tasks.get(key)
+            if task is None or (again and task.state in ("failed", "cancelled")):
+                task = self._tasks[key] = Task(key, label, work)
+                self._queue.put(task)
+            self._tasks.move_to_end(key)
+            finished = [other for other, held in self._tasks.items() if not held.running]
+            for other in finished[: max(0, len(self._tasks) - self._kept)]:
+                del self._tasks[other]
+            return task
+
+    def _serve(self) -> None:
+        while True:
+            self._queue.get().run()
+
+
+@st.cache_resource
+def task_board() -> TaskBoard:
+    """The board that all tabs share."""
+    return TaskBoard()
+
+
+def result_or_progress(
+    key: str, label: str, work: Callable[[Report], Any], *, ask: str | None = None
+) -> Any | None:
+    """The result of a task; while there is none, its progress is drawn where it is called.
+
+    When the task finishes, the page runs again by itself and gets the result.
+
+    Args:
+        key, label, work: as in `TaskBoard.start`.
+        ask: what a button says that starts the task; without it, the task starts at once.
+
+    Returns:
+        The result, or None while it is under way, after it failed, or before it is asked for.
+    """
+    board = task_board()
+    task = board.find(key)
+    if task is None and ask is not None:
+        st.button(
+            ask,
+            icon=":material/play_arrow:",
+            on_click=board.start,
+            args=(key, label, work),
+            key=f"start-{key}",
+        )
+        return None
+    if task is None:
+        task = board.start(key, label, work)
+    if task.running and not task.wait(_GRACE_S):
+        _progress(key)
+        return None
+    if task.state == "failed":
+        st.error(task.error, title=f"{label} failed", icon=":material/error:")
+    elif task.state == "cancelled":
+        st.caption(f":material/cancel: {label}: cancelled. What was finished is kept.")
+    if task.state != "done":
+        st.button("Try again", on_click=board.start, args=(key, label, work, True), key=f"again-{key}")
+        return None
+    return task.result
+
+
+@st.fragment(run_every=0.5)
+def _progress(key: str) -> None:
+    task = task_board().find(key)
+    if task is None or not task.running:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        share = task.done / task.total if task.total else 0.0
+        count = f" · {task.done:,} of {task.total:,}" if task.total else " · waiting"
+        left = f" · {format_left(task.left_s)} left" if task.left_s is not None else ""
+        st.progress(min(share, 1.0), text=f"{task.label}{count}{left}")
+        st.button("Cancel", on_click=task.cancel, key=f"cancel-{key}")
+
+
+def format_left(seconds: float) -> str:
+    """A duration to read at a glance: `8 s`, `4 min`, `2 h 05 min`."""
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

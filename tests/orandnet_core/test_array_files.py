@@ -1,0 +1,52 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from orandnet_core.array_files import read_record, write_atomically, write_record
+from orandnet_core.errors import StoreError
+
+
+@dataclass(frozen=True)
+class Record:
+    number: int
+    names: tuple[str, ...]
+    table: np.ndarray
+
+
+@pytest.mark.parametrize("names", [("a", "bücher", "2007_000032"), ()])
+def test_records_survive_a_round_trip(tmp_path, names):
+    table = np.arange(6, dtype=np.uint32).reshape(2, 3)
+    path = tmp_path / "deep" / "record.npz"
+    write_record(path, Record(7, names, table))
+    found = read_record(path, Record)
+    assert (found.number, found.names) == (7, names)
+    assert isinstance(found.number, int)
+    np.testing.assert_array_equal(found.table, table)
+    assert found.table.dtype == np.uint32
+    assert [file.name for file in path.parent.iterdir()] == ["record.npz"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "garbage", "other record", "pickle"])
+def test_what_cannot_be_read_is_a_store_error(tmp_path, damage):
+    path = tmp_path / "record.npz"
+    write_record(path, Record(7, ("a",), np.arange(1000)))
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-200])
+    elif damage == "garbage":
+        path.write_bytes(b"no archive")
+    elif damage == "other record":
+        np.savez(path, number=1)
+    else:
+        np.savez(path, number=1, names=np.array([{"an": "object"}]), table=np.zeros(1))
+    with pytest.raises(StoreError, match="record.npz: not a readable Record"):
+        read_record(path, Record)
+
+
+def test_a_refused_write_leaves_nothing_behind(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(StoreError, match="taken: cannot be written"):
+        write_atomically(tmp_path / "taken", b"content")
+    assert [file.name for file in tmp_path.iterdir()] == ["taken"]

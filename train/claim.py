@@ -1,0 +1,53 @@
+"""A store belongs to the settings that filled it; its card says which."""
+
+import shutil
+from typing import Any
+
+from orandnet_core.datasets import Dataset
+from orandnet_core.errors import StoreError
+from orandnet_core.mask_store import MaskStore
+from orandnet_core.store import CamStore
+
+
+def claim(store: CamStore | MaskStore, card: dict[str, Any], *, anew: bool = False) -> None:
+    """Write the store's card, unless the store holds what was made in another way.
+
+    Args:
+        card: JSON values; its `splits` are {split: fingerprint}, and a store may get one split
+            after the other.
+        anew: throw away what was made in another way.
+
+    Raises:
+        StoreError: the store holds others, and not `anew`.
+    """
+    if (store.root / "card.json").exists():
+        before = store.card
+        # A store may get one split after the other; all else must stay as it was.
+        others = sorted(
+            name
+            for name in (before.keys() | card.keys()) - {"splits", "recipe"}
+            if before.get(name) != _as_json(card.get(name))
+        )
+        if not others:
+            card = card | {"splits": before.get("splits", {}) | card["splits"]}
+        elif anew:
+            shutil.rmtree(store.root)
+        else:
+            raise StoreError(
+                f"{store.root} holds what was made with another {', '.join(others)}: "
+                "add --anew to throw them away, or take another --run-dir"
+            )
+    store.write_card(card)
+
+
+def in_order(store: CamStore, dataset: Dataset, image_id: str) -> bool:
+    """Whether the store has readable CAMs of the classes that the image's labels name."""
+    labels = dataset.image_labels_by_id.get(image_id)
+    return labels is not None and store.validates(image_id, dataset.class_ids(image_id))
+
+
+def _as_json(value: Any) -> Any:
+    """A value as it comes back from JSON: tuples are lists there."""
+    if isinstance(value, dict):
+        return {name: _as_json(each) for name, each in value.items()}
+    return [_as_json(each) for each in value] if isinstance(value, tuple | list) else value

@@ -1,0 +1,117 @@
+"""From a command line to what every stage works on: the recipe, the data set, the run's folder."""
+
+import argparse
+import json
+from pathlib import Path
+
+from orandnet_core.array_files import write_atomically
+from orandnet_core.datasets import Dataset, open_dataset
+from orandnet_core.errors import ConfigError
+from train.config import Recipe, from_dict, override, to_dict
+from train.ranks import rank_and_ranks
+from train.recipes import RECIPES, recipe
+from train.workspace import runs_dir, sample_dir
+
+OWN_CNN = "cnn"  # weights that another stage of the run trains
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that every stage of a run takes."""
+    parser.add_argument("--recipe", default="scenes", help=f"one of {', '.join(RECIPES)}, or a config.json")
+    parser.add_argument("--run-dir", type=Path, help="default: workspace/runs/<recipe>")
+    parser.add_argument("--data", type=Path, help="root of the data set; the built-in sample without it")
+    parser.add_argument("--weights", help="starting weights: hub, none, a file or a folder of files")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change one field of the recipe, such as cnn.epochs=3; repeatable",
+    )
+    parser.add_argument("--tensorboard", action="store_true", help="write figures for TensorBoard as well")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="the same numbers every time on a GPU too; slower"
+    )
+
+
+def open_run(args: argparse.Namespace, *, write: bool = True) -> tuple[Recipe, Dataset, Path]:
+    """Resolve a recipe with its overrides, open its data set, and make the run's folder.
+
+    TensorBoard and determinism begin here, where they are asked for.
+
+    Args:
+        write: make the folder and write its config; false only finds out.
+
+    Raises:
+        ConfigError: a wrong recipe, override or missing data root.
+        DataError: the data set cannot be opened.
+    """
+    config = resolve(args)
+    dataset = open_recipe_dataset(config)
+    run_dir = args.run_dir or runs_dir() / config.name
+    if not write:
+        return config, dataset, run_dir
+    write_config(config, run_dir)
+    if args.deterministic:
+        from train.determinism import make_deterministic  # torch, which the stage brings anyway
+
+        make_deterministic()
+    if args.tensorboard and rank_and_ranks()[0] == 0:
+        from train.tensorboard import follow
+
+        follow(run_dir)
+    return config, dataset, run_dir
+
+
+def write_config(config: Recipe, run_dir: Path) -> None:
+    """Make the run's folder and write its `config.json`, atomically; StoreError where the disk refuses."""
+    write_atomically(run_dir / "config.json", json.dumps(to_dict(config), indent=2).encode())
+
+
+def resolve(args: argparse.Namespace) -> Recipe:
+    """The recipe that the arguments name, with `--data`, `--weights` and `--set` applied."""
+    config = _load(args.recipe)
+    assignments: dict[str, object] = {}
+    if args.data:
+        assignments["data.root"] = str(args.data.resolve())
+    if args.weights:
+        assignments |= weight_overrides(config, args.weights)
+    for text in args.set:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text!r}: expected FIELD=VALUE, such as cnn.epochs=3")
+        assignments[name.strip()] = value.strip()
+    return override(config, assignments)
+
+
+def weight_overrides(config: Recipe, weights: str) -> dict[str, object]:
+    """The fields that `--weights` sets: of all networks but those that start from nothing or the own CNN."""
+    changes: dict[str, object] = {f"{part}.weights": weights for part in ("cnn", "vit")}
+    if config.refine.architecture != "small":  # which starts from nothing
+        changes["refine.weights"] = weights
+    for part in ("irn", "segment"):
+        if getattr(config, part).weights != OWN_CNN:
+            changes[f"{part}.weights"] = weights
+    if weights == "none" and "irn.weights" in changes and not config.irn.backbone_rate_factor:
+        # What starts from nothing has to learn, and must be told so first.
+        changes = {"irn.backbone_rate_factor": 1.0} | changes
+    return changes
+
+
+def open_recipe_dataset(config: Recipe) -> Dataset:
+    """The data set of a recipe; the built-in sample is made when it is not there yet."""
+    if config.data.kind == "scenes" and not config.data.root:
+        return open_dataset(sample_dir(), "scenes")
+    if not config.data.root:
+        raise ConfigError(f"recipe {config.name} needs a data set: give its folder with --data")
+    return open_dataset(Path(config.data.root), config.data.kind)
+
+
+def _load(name: str) -> Recipe:
+    path = Path(name)
+    if path.suffix != ".json":
+        return recipe(name)
+    try:
+        return from_dict(json.loads(path.read_text()), Recipe)
+    except (OSError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path}: not a readable recipe ({error})") from None

@@ -1,0 +1,266 @@
+"""`python -m train run`: the stages of a recipe in order; what has not changed is not run again."""
+
+import argparse
+import importlib
+import json
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from orandnet_core.datasets import Dataset
+from orandnet_core.errors import ConfigError
+from train import pace, together
+from train.config import Recipe
+from train.open_run import add_run_arguments, open_run
+from train.per_image import Made
+from train.plan import Step, between, next_step
+from train.records import StageRecord, read_record, write_record
+from train.stages import STAGES, Stage
+
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage of a run came to.
+
+    Attributes:
+        stage: its name.
+        summary: one sentence.
+        failed: why, by image id, for images that have no output.
+        ran: false where it was done before and nothing changed.
+    """
+
+    stage: str
+    summary: str
+    failed: Mapping[str, str] = field(default_factory=dict)
+    ran: bool = True
+
+
+def run(
+    recipe: Recipe,
+    dataset: Dataset,
+    run_dir: Path,
+    *,
+    first: str = "",
+    last: str = "",
+    trust_code: bool = False,
+    anew: bool = False,
+    announce: Callable[[Step], None] = lambda step: None,
+) -> Iterator[StageResult]:
+    """Run the stages of a recipe from `first` to `last`, yielding each one's result.
+
+    A stage that finished with the same recipe, code and data is left alone; one that was stopped
+    goes on where it was; one that changed is deleted and made anew.
+
+    Args:
+        first, last: names of stages; all by default.
+        trust_code: keep what an earlier version of the code made.
+        anew: delete what these stages made before, whatever it is.
+        announce: called before a stage runs, with the reason.
+
+    Raises:
+        ConfigError: an unknown stage, or `last` before `first`.
+    """
+    for stage in between(recipe, first, last):
+        together.wait()
+        step = next_step(stage, recipe, dataset, run_dir, trust_code=trust_code, anew=anew)
+        together.wait()  # nobody may change what the others still look at
+        if not step.why:
+            record = read_record(run_dir, stage.name)
+            yield StageResult(stage.name, record.summary, record.failed, ran=False)
+            continue
+        announce(step)
+        if together.is_main():
+            _clear(step, run_dir)
+        together.wait()
+        yield perform(step, recipe, dataset, run_dir)
+
+
+def perform(step: Step, recipe: Recipe, dataset: Dataset, run_dir: Path) -> StageResult:
+    """Run one stage and keep its record, in all processes together."""
+    stage = step.stage
+    before = read_record(run_dir, stage.name)
+    spent = before.seconds if before and before.key == step.key else None
+    record = StageRecord(
+        stage=stage.name,
+        key=step.key,
+        began_s=time.time(),
+        seconds=spent,
+        seed=step.seed,
+        config=step.config,
+        code=step.code,
+        inputs=step.inputs,
+        outputs=tuple(folder.name for folder in stage.folders(run_dir)),
+    )
+    keep = _keep if together.is_main() else lambda *_, **__: None
+    keep(run_dir, record)
+    module, _, name = stage.function.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    lines_before, began = _size(run_dir / METRICS), time.monotonic()
+    try:
+        outcome = function(recipe, *stage.arguments, dataset, run_dir)
+    except BaseException:
+        keep(run_dir, record, seconds=(spent or 0.0) + time.monotonic() - began)
+        raise
+    seconds = (spent or 0.0) + time.monotonic() - began
+    result = _result(stage.name, outcome, run_dir)
+    if together.is_main():
+        _keep_pace(stage, recipe, dataset, run_dir, lines_before, time.monotonic() - began)
+    if isinstance(outcome, dict):
+        # A training that an earlier command finished, or began, knows better how long it took.
+        seconds = max(seconds, float(outcome.get("seconds", 0.0)))
+    together.wait()
+    keep(
+        run_dir,
+        record,
+        seconds=round(seconds, 3),
+        finished_s=time.time(),
+        summary=result.summary,
+        failed=dict(result.failed),
+    )
+    return result
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("run", help="run all stages of a recipe")
+    parser.add_argument("named", nargs="?", metavar="RECIPE", help="the recipe, in place of --recipe")
+    add_run_arguments(parser)
+    names = ", ".join(STAGES)
+    parser.add_argument(
+        "--from", dest="first", default="", metavar="STAGE", help=f"first stage; one of {names}"
+    )
+    parser.add_argument("--until", dest="last", default="", metavar="STAGE", help="last stage")
+    parser.add_argument(
+        "--trust-code", action="store_true", help="keep what an earlier version of the code made"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would run, how long it takes and what it writes"
+    )
+    parser.add_argument("--anew", action="store_true", help="delete what these stages made, and run them all")
+    parser.set_defaults(main=main, recipe=None)
+
+
+def main(args: argparse.Namespace) -> int:
+    if args.named and args.recipe and args.named != args.recipe:
+        raise ConfigError(f"two recipes, {args.named} and --recipe {args.recipe}: name one")
+    args.recipe = args.named or args.recipe or "scenes"
+    how = {"first": args.first, "last": args.last, "trust_code": args.trust_code, "anew": args.anew}
+    if args.dry_run:
+        return _dry_run(args, how)
+    recipe, dataset, run_dir = open_run(args)
+    failed = 0
+    for result in run(recipe, dataset, run_dir, announce=_say, **how):
+        _tell(result)
+        failed += len(result.failed)
+    return 1 if failed else 0
+
+
+def _dry_run(args: argparse.Namespace, how: dict[str, Any]) -> int:
+    """Print the forecast; what no earlier run knows is rehearsed first. The run's folder is not touched."""
+    if together.ranks() > 1:
+        raise ConfigError("--dry-run is for one process: leave torchrun or srun out")
+    from train.checks import checks
+    from train.forecast import forecast, lines
+    from train.rehearsal import rehearse
+
+    recipe, dataset, run_dir = open_run(args, write=False)
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    found = forecast(recipe, dataset, run_dir, device=device, **how)
+    unknown = [each.step.stage.name for each in found if not each.is_known]
+    if unknown:
+        print(f"timing {', '.join(unknown)} on a few images", file=sys.stderr)
+        rehearse(recipe, dataset, run_dir, unknown[-1], announce=lambda step: None)
+        found = forecast(recipe, dataset, run_dir, device=device, **how)
+    print("\n".join(lines(found, run_dir)))
+    for check in checks([each.estimate for each in found if each.runs], run_dir, device):
+        if check.state != "good":
+            print(f"{check.name}: {check.words}")
+    return 0
+
+
+def _say(step: Step) -> None:
+    if together.is_main():
+        print(f"{step.stage.name}: {step.why}{', made anew' if step.anew else ''}", flush=True)
+
+
+def _tell(result: StageResult) -> None:
+    if not together.is_main():
+        return
+    print(f"{result.stage}: {result.summary}{'' if result.ran else ' (unchanged)'}", flush=True)
+    for image_id, reason in result.failed.items():
+        print(f"  {image_id}: {reason}", file=sys.stderr)
+
+
+def _clear(step: Step, run_dir: Path) -> None:
+    if step.anew:
+        for folder in step.stage.folders(run_dir):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_pace(
+    stage: Stage, recipe: Recipe, dataset: Dataset, run_dir: Path, lines_before: int, seconds: float
+) -> None:
+    """What a run knows of its speed serves the next one's forecast."""
+    lines = _lines_since(run_dir / METRICS, lines_before)
+    on_gpu = torch.cuda.is_available()
+    device = "cuda" if on_gpu else "cpu"
+    where = pace.machine(device) + (f" x{together.ranks()}" if together.ranks() > 1 else "")
+    found = pace.measured(
+        stage,
+        recipe,
+        dataset,
+        run_dir,
+        lines,
+        seconds=seconds,
+        memory_gb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        gpu_memory_gb=torch.cuda.max_memory_allocated() / 1e9 if on_gpu else 0.0,
+        now_s=time.time(),
+    )
+    if found:
+        pace.save(found, stage, recipe, dataset, where)
+
+
+def _lines_since(path: Path, begin: int) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        file.seek(begin)
+        return [json.loads(line) for line in file.read().splitlines()]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _keep(run_dir: Path, record: StageRecord, **changes: Any) -> None:
+    write_record(run_dir, replace(record, **changes))
+
+
+def _result(stage: str, outcome: Made | dict[str, Any], run_dir: Path) -> StageResult:
+    if isinstance(outcome, Made):
+        whole = Made(
+            made=sum(together.gathered([outcome.made])),
+            kept=sum(together.gathered([outcome.kept])),
+            reasons=dict(together.gathered(list(outcome.reasons.items()))),
+        )
+        return StageResult(stage, "; ".join([whole.summary, *_scores(run_dir / stage)]), whole.reasons)
+    if "map" in outcome:
+        score = f"mAP {100 * outcome['map']:.1f} on {outcome['images']} images of {outcome['eval_split']}"
+        return StageResult(stage, score)
+    return StageResult(stage, f"trained on {outcome['images']} images in {outcome['steps']} steps")
+
+
+def _scores(stage_dir: Path) -> list[str]:
+    """What a stage that scores says of each split, in the way that its config asks for."""
+    path = stage_dir / "result.json"
+    rows = json.loads(path.read_text()).get("scores", []) if path.is_file() else []
+    first = {row["split"]: row["miou"] for row in reversed(rows)}
+    return [f"{split} mIoU {100 * miou:.1f}" for split, miou in first.items()]
