@@ -70,7 +70,19 @@ def ready(page: Page) -> None:
 
 
 def go(page: Page, name: str) -> None:
-    page.get_by_role("link", name=name, exact=True).click()
+    """Open a page by its link; a click that a rerun of the page before swallows is made again."""
+    link = page.get_by_role("link", name=name, exact=True)
+    opened = re.compile(rf"/{name.lower()}(\?|$)")
+
+    def is_open() -> bool:
+        link.click()
+        try:
+            page.wait_for_url(opened, timeout=10_000)
+        except PlaywrightTimeout:
+            return False
+        return True
+
+    until(is_open, within_s=120)
     ready(page)
 
 
