@@ -23,13 +23,16 @@ from orandnet_core.datasets import Dataset
 from orandnet_core.errors import ConfigError
 from orandnet_core.weights import weights_identity
 from train.config import ClassifyConfig, Recipe, to_dict
+from train.learning import learning_row
 from train.loading import leave_group, loading_processes, started
 from train.loop import LoopConfig, fit
 from train.open_run import add_run_arguments, open_run
 from train.photos import EvaluationPhotos, TrainingPhotos
+from train.results import write_rows
 from train.teacher import Teacher, position_loss
 from train.training import (
     accelerator_for,
+    device_words,
     finished,
     identity_of,
     training_loader,
@@ -198,6 +201,9 @@ def average_precisions(
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("classify", help="train the CNN's or the ViT's classifier")
     parser.add_argument("--source", choices=("cnn", "vit", "both"), default="both", help="which network")
+    parser.add_argument(
+        "--results", type=Path, help="merge how it learned into this results.json, and its .md"
+    )
     add_run_arguments(parser)
     parser.set_defaults(main=main)
 
@@ -210,7 +216,18 @@ def main(args: argparse.Namespace) -> int:
         path = classifier_path(run_dir, source)
         spent = f"{result['seconds']:.0f} s of training" if "seconds" in result else "adopted"
         print(f"{source}: {score}, {spent} -> {path}")
+        if args.results and "seconds" in result:
+            row = learning_row(recipe, dataset, source, result, run_dir)
+            write_rows(
+                args.results, [row | {"command": _command(args, recipe, source), "device": device_words()}]
+            )
     return 0
+
+
+def _command(args: argparse.Namespace, recipe: Recipe, source: str) -> str:
+    words = ["python -m train classify", f"--source {source}", f"--recipe {recipe.name}"]
+    words += ["--data <root>" * bool(args.data), "--weights <folder>" * bool(args.weights)]
+    return " ".join(filter(None, [*words, *(f"--set {assignment}" for assignment in args.set)]))
 
 
 def _image_loss(logits: Tensor, labels: Tensor) -> Tensor:

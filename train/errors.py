@@ -17,7 +17,8 @@ from train.config import Recipe
 from train.map_sources import map_source, scores_of
 from train.open_run import add_run_arguments, open_run
 from train.progress import Progress
-from train.results import Row, write_rows
+from train.results import write_rows
+from train.results_page import Row
 from train.slice_records import GAIN_OF, slice_records
 from train.workspace import cache_dir
 

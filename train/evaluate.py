@@ -28,7 +28,8 @@ from train.config import EvaluateConfig, Recipe, to_dict
 from train.open_run import add_run_arguments, open_run
 from train.per_image import WHOLE, Made, Shard, add_shard_argument, for_each_image
 from train.predictions import score_predictions
-from train.results import Row, print_row, write_rows
+from train.results import write_rows
+from train.results_page import Row, print_row
 from train.segment import network_path
 from train.voc_submission import COMPETITIONS, write_submission
 

@@ -11,7 +11,7 @@ from orandnet_core.labels import class_name
 from orandnet_core.mask_store import MaskStore
 from orandnet_core.metrics import MASK_THRESHOLD, Bootstrap, ImageCounts, Interval, bootstrap, mask_counts
 from orandnet_core.protocol import ProtocolCard
-from train.results import Row
+from train.results_page import Row
 
 METRICS = {"miou": "iou", "precision": "precision", "recall": "recall"}
 

@@ -20,7 +20,7 @@ from orandnet_core.scoring import Scores
 from train.errors import RULES_AT, choice_at, error_rows, mine_run
 from train.map_sources import scores_of
 from train.open_run import add_run_arguments, open_run
-from train.results import Row, slice_tables
+from train.results_page import Row, slice_tables
 
 __all__ = ["Entry", "report_html", "report_tables"]
 

@@ -27,7 +27,8 @@ from orandnet_core.store import CamStore
 from train.config import Recipe
 from train.open_run import add_run_arguments, open_run
 from train.progress import Progress
-from train.results import Row, write_rows
+from train.results import write_rows
+from train.results_page import Row
 from train.workspace import cache_dir, cam_stores, cams_dir
 
 FUSED = ("mean", "or", "and", "max", "min", "geometric_mean")
@@ -280,23 +281,6 @@ def _add_classifiers(rows: list[Row], run_dir: Path) -> None:
             result = json.loads(path.read_text())
             if result["eval_split"] == row["split"]:
                 row["map"] = result["map"]
-                if "seconds" in result:  # otherwise it was adopted, not trained here
-                    row["training_s"] = result["seconds"]
-                    row["map_by_epoch"] = _map_by_epoch(run_dir, f"classify-{row['source']}")
-
-
-def _map_by_epoch(run_dir: Path, stage: str) -> list[float]:
-    """A classifier's mAP after each epoch; an epoch that was trained again counts once."""
-    by_step: dict[int, float] = {}
-    path = run_dir / "metrics.jsonl"
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        try:
-            figures = json.loads(line)
-        except ValueError:
-            continue  # torn by a full disk
-        if figures.get("stage") == stage and "map" in figures:
-            by_step[figures["done"]] = figures["map"]
-    return [by_step[step] for step in sorted(by_step)]
 
 
 def _percent(row: Row, name: str) -> str:

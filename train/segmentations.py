@@ -13,7 +13,8 @@ from orandnet_core.mask_store import MaskStore
 from orandnet_core.metrics import MASK_THRESHOLD, Bootstrap, difference
 from train.open_run import add_run_arguments, open_recipe_dataset, resolve
 from train.predictions import METRICS, interval_columns, mean_of, score_columns, score_predictions
-from train.results import Row, print_row, write_rows
+from train.results import write_rows
+from train.results_page import Row, print_row
 
 
 def compare_segmentations(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from orandnet_core.mining import FACETS, Mined, ranked, slice_label
 from orandnet_core.mining.kinds import KINDS
-from train.results import Row
+from train.results_page import Row
 
 __all__ = ["GAIN_OF", "slice_records"]
 

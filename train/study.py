@@ -19,7 +19,8 @@ from train.config import CURRICULA, Recipe, override
 from train.evaluate import SOURCES
 from train.open_run import add_run_arguments, open_run, write_config
 from train.plan import Step, between
-from train.results import Row, print_row, write_rows
+from train.results import write_rows
+from train.results_page import Row, print_row
 from train.run import run
 from train.score import score_run
 from train.segmentations import compare_segmentations

@@ -6,6 +6,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import table
 from benchmarks.table import HEADER, Row
+from train.results import read_rows
 
 
 def test_a_row_reads_as_its_header_says():
@@ -30,6 +31,16 @@ def test_the_command_fails_where_answers_differ(monkeypatch, capsys, same_answer
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == HEADER
     assert re.fullmatch(r"sweep \| 1 s \| 2 s \| 2x \| (yes|NO)", printed[1])
+
+
+def test_rows_are_kept_among_the_results(monkeypatch, tmp_path):
+    rows = [Row("sweep", 1, 2, True), Row("memory", 3, 6, True, "MB")]
+    monkeypatch.setattr(command, "import_module", lambda _: SimpleNamespace(rows=lambda: rows))
+    path = tmp_path / "results.json"
+    assert command.main(["threshold_sweep", "--results", str(path)]) == 0
+    kept = [(row["benchmark"], row["ours"], row["ratio"], row["unit"]) for row in read_rows(path)]
+    assert kept == [("sweep", 1, 2, "s"), ("memory", 3, 2, "MB")]
+    assert "| memory | 3 MB | 6 MB | 2x | yes | " in path.with_suffix(".md").read_text()
 
 
 def test_an_unknown_name_lists_the_known(capsys):

@@ -12,7 +12,8 @@ from orandnet_core.pseudo_mask import pseudo_mask
 from orandnet_core.store import CamStore
 from train.errors import error_rows, mine_run, write_pictures
 from train.map_sources import map_source
-from train.results import markdown, read_rows, write_rows
+from train.results import read_rows, write_rows
+from train.results_page import markdown
 from train.workspace import cams_dir
 
 

@@ -24,7 +24,8 @@ from orandnet_core.segmentation import (
 from train.config import EvaluateConfig, override
 from train.evaluate import Inference, evaluate, inferences, result_rows
 from train.predictions import mean_of, score_predictions
-from train.results import markdown, read_rows, write_rows
+from train.results import read_rows, write_rows
+from train.results_page import markdown
 from train.segment import network_path
 from train.segmentations import compare_segmentations
 from train.voc_submission import write_submission
