@@ -46,6 +46,7 @@ TORCH_MODULES = (
     "train.rehearsal",
     "train.release",
     "train.run",
+    "train.run_cli",
     "train.segment",
     "train.study",
     "train.score",

@@ -28,7 +28,7 @@ COMMANDS = {
     "segment": ("train.segment", "train the segmentation network on pseudo-masks"),
     "evaluate": ("train.evaluate", "predict and score with the segmentation network"),
     "refine": ("train.refine", "train the refiner and refine the CAMs"),
-    "run": ("train.run", "run all stages of a recipe"),
+    "run": ("train.run_cli", "run all stages of a recipe"),
     "score": ("train.score", "measure sources and write the results"),
     "errors": ("train.errors", "which errors cost a source most, and where they are"),
     "report": ("train.report", "write a comparison as one HTML file, and its tables"),

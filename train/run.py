@@ -1,11 +1,9 @@
-"""`python -m train run`: the stages of a recipe in order; what has not changed is not run again."""
+"""The stages of a recipe in order; what has not changed is not run again."""
 
-import argparse
 import importlib
 import json
 import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,14 +13,12 @@ from typing import Any
 import torch
 
 from orandnet_core.datasets import Dataset
-from orandnet_core.errors import ConfigError
 from train import pace, together
 from train.config import Recipe
-from train.open_run import add_run_arguments, open_run
 from train.per_image import Made
 from train.plan import Step, between, next_step
 from train.records import StageRecord, read_record, write_record
-from train.stages import STAGES, Stage
+from train.stages import Stage
 
 METRICS = "metrics.jsonl"
 
@@ -127,76 +123,6 @@ def perform(step: Step, recipe: Recipe, dataset: Dataset, run_dir: Path) -> Stag
         failed=dict(result.failed),
     )
     return result
-
-
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("run", help="run all stages of a recipe")
-    parser.add_argument("named", nargs="?", metavar="RECIPE", help="the recipe, in place of --recipe")
-    add_run_arguments(parser)
-    names = ", ".join(STAGES)
-    parser.add_argument(
-        "--from", dest="first", default="", metavar="STAGE", help=f"first stage; one of {names}"
-    )
-    parser.add_argument("--until", dest="last", default="", metavar="STAGE", help="last stage")
-    parser.add_argument(
-        "--trust-code", action="store_true", help="keep what an earlier version of the code made"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would run, how long it takes and what it writes"
-    )
-    parser.add_argument("--anew", action="store_true", help="delete what these stages made, and run them all")
-    parser.set_defaults(main=main, recipe=None)
-
-
-def main(args: argparse.Namespace) -> int:
-    if args.named and args.recipe and args.named != args.recipe:
-        raise ConfigError(f"two recipes, {args.named} and --recipe {args.recipe}: name one")
-    args.recipe = args.named or args.recipe or "scenes"
-    how = {"first": args.first, "last": args.last, "trust_code": args.trust_code, "anew": args.anew}
-    if args.dry_run:
-        return _dry_run(args, how)
-    recipe, dataset, run_dir = open_run(args)
-    failed = 0
-    for result in run(recipe, dataset, run_dir, announce=_say, **how):
-        _tell(result)
-        failed += len(result.failed)
-    return 1 if failed else 0
-
-
-def _dry_run(args: argparse.Namespace, how: dict[str, Any]) -> int:
-    """Print the forecast; what no earlier run knows is rehearsed first. The run's folder is not touched."""
-    if together.ranks() > 1:
-        raise ConfigError("--dry-run is for one process: leave torchrun or srun out")
-    from train.checks import checks
-    from train.forecast import forecast, lines
-    from train.rehearsal import rehearse
-
-    recipe, dataset, run_dir = open_run(args, write=False)
-    device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    found = forecast(recipe, dataset, run_dir, device=device, **how)
-    unknown = [each.step.stage.name for each in found if not each.is_known]
-    if unknown:
-        print(f"timing {', '.join(unknown)} on a few images", file=sys.stderr)
-        rehearse(recipe, dataset, run_dir, unknown[-1], announce=lambda step: None)
-        found = forecast(recipe, dataset, run_dir, device=device, **how)
-    print("\n".join(lines(found, run_dir)))
-    for check in checks([each.estimate for each in found if each.runs], run_dir, device):
-        if check.state != "good":
-            print(f"{check.name}: {check.words}")
-    return 0
-
-
-def _say(step: Step) -> None:
-    if together.is_main():
-        print(f"{step.stage.name}: {step.why}{', made anew' if step.anew else ''}", flush=True)
-
-
-def _tell(result: StageResult) -> None:
-    if not together.is_main():
-        return
-    print(f"{result.stage}: {result.summary}{'' if result.ran else ' (unchanged)'}", flush=True)
-    for image_id, reason in result.failed.items():
-        print(f"  {image_id}: {reason}", file=sys.stderr)
 
 
 def _clear(step: Step, run_dir: Path) -> None:
