@@ -1,6 +1,7 @@
 """`python -m train adopt`: released networks in place of a run's training; the run goes on from them."""
 
 import argparse
+import json
 import shutil
 import time
 from pathlib import Path
@@ -59,6 +60,12 @@ def adopt(recipe: Recipe, source: str, dataset: Dataset, run_dir: Path, folder: 
     summary = f"mAP {100 * float(np.nanmean(scores)):.1f}; the released network, not trained here"
     note_stage(stage(f"classify-{source}"), recipe, dataset, run_dir, began_s, summary)
     return result
+
+
+def is_adopted(run_dir: Path, source: str) -> bool:
+    """Whether a run's classifier is a released one, not trained in the run."""
+    path = run_dir / f"classify-{source}" / "result.json"
+    return path.is_file() and "seconds" not in json.loads(path.read_text())
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orandnet_core.datasets import Dataset
-from orandnet_core.errors import ConfigError
 from orandnet_core.fusion import RULES, Fusion
 from orandnet_core.scoring import PairScores, Scores, Source, fused_source, score, score_pair, store_source
 from orandnet_core.store import CamStore
 from train.progress import Progress
+from train.sources import check_source
 from train.workspace import cache_dir, cam_stores
 
 __all__ = ["NETWORKS", "map_source", "pair_scores", "scores_of"]
@@ -22,14 +22,8 @@ def map_source(run_dir: Path, name: str) -> Source:
     Raises:
         ConfigError: the run has no such source; the message says what it has.
     """
+    check_source(name, run_dir)
     stores = cam_stores(run_dir)
-    needed = NETWORKS if name in RULES and name not in NETWORKS else (name,)
-    for each in needed:
-        if each not in stores:
-            raise ConfigError(
-                f"source {name!r}: {run_dir} has CAMs of {', '.join(stores) or 'nothing yet'}, not of "
-                f"{each!r}: make them with `python -m train cams`, or choose another"
-            )
     if name in stores:
         return store_source(CamStore(stores[name]), name)
     return fused_source(name, *(map_source(run_dir, each) for each in NETWORKS), Fusion(name))

@@ -95,8 +95,18 @@ def open_source(name: str, recipe: Recipe, run_dir: Path) -> CamSource:
     Raises:
         ConfigError: the run has no such source; the message says what it has.
     """
-    source, there = CamSource(name, run_dir, recipe.fusion), cam_stores(run_dir)
-    for needed in SOURCES if source.rule else (name,):
+    check_source(name, run_dir)
+    return CamSource(name, run_dir, recipe.fusion)
+
+
+def check_source(name: str, run_dir: Path) -> None:
+    """See that a run has a source: its store, or those of both networks for a fusion.
+
+    Raises:
+        ConfigError: it has not; the message says what it has, and what makes the source.
+    """
+    there = cam_stores(run_dir)
+    for needed in SOURCES if name == FUSION or name in _fused_rules() else (name,):
         if needed not in there:
             stage = "cams" if needed in SOURCES else needed
             made = f"make them with `python -m train {stage}`, or " * (needed in (*SOURCES, *_MADE_BY_STAGES))
@@ -105,7 +115,6 @@ def open_source(name: str, recipe: Recipe, run_dir: Path) -> CamSource:
                 f"source {name!r}: {run_dir} has CAMs of {', '.join(there) or 'nothing yet'}, not of "
                 f"{needed!r}: {made}choose another, such as {fused}"
             )
-    return source
 
 
 def stages_read(name: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import ConfigError
+from train.adopt import is_adopted
 from train.config import CURRICULA, Recipe, override
 from train.evaluate import SOURCES
 from train.open_run import add_run_arguments, open_run, write_config
@@ -168,7 +169,7 @@ def main(args: argparse.Namespace) -> int:
     before = stages[stages.index(FIRST) - 1]
     for result in run(recipe, dataset, base_dir, last=before, announce=_say):
         print(f"{result.stage}: {result.summary}", flush=True)
-    command = _command(args, recipe)
+    command = _command(args, recipe, base_dir)
     splits = tuple(recipe.data.cam_splits)
     scored = score_run(recipe, dataset, base_dir, splits, calibrate_on=splits[0], command=command)
     _keep(scored, args.results)
@@ -183,8 +184,12 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _command(args: argparse.Namespace, recipe: Recipe) -> str:
-    words = ["python -m train study", f"--recipe {recipe.name}", "--data <root>" * bool(args.data)]
+def _command(args: argparse.Namespace, recipe: Recipe, base_dir: Path) -> str:
+    """What makes the rows again; a base run whose networks were adopted was not trained by the study."""
+    data = "--data <root>" * bool(args.data)
+    adopted = any(is_adopted(base_dir, source) for source in NETWORKS)
+    before = f"python -m train adopt --recipe {recipe.name} {data} &&" if adopted else ""
+    words = [before, "python -m train study", f"--recipe {recipe.name}", data]
     words += [f"--source {' '.join(args.source)}" if args.source else ""]
     words += [f"--curriculum {' '.join(args.curriculum)}" if tuple(args.curriculum) != CURRICULA else ""]
     words += [f"--seeds {args.seeds}", *(f"--set {assignment}" for assignment in args.set)]

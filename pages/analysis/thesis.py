@@ -122,14 +122,13 @@ def how_to_add(selection: Selection, found: Sequence[Trained]) -> str:
             "It takes runs that went all the way: pseudo-masks, a network trained on them, its evaluation. "
             f"*Launch* starts one, and so does a shell:\n\n```sh\npython -m train run {words}\n```"
         )
-    run, copy = found[0].run, f"{found[0].run}-and"
+    folder = shlex.quote(str(run_dir(found[0].run)))
     source = "and" if found[0].maps != "and" else "mean"
-    old, new = (shlex.quote(str(run_dir(name))) for name in (run, copy))
+    words = f"--recipe {folder}/config.json --run-dir {folder} --source {source} --seeds 1"
     return (
-        "Copy a run and change what its masks come from, or how it trains on them: what comes before is not "
-        f"made again.\n\n```sh\ncp -r {old} {new}\npython -m train run {new}/config.json --run-dir {new} "
-        f"--from masks --set masks.source={source}\n```\n\nOther changes that say something: "
-        "`--set masks.background_threshold=0.4`, `--set segment.curriculum.kind=scale`, `--set seed=1`."
+        "Train on other masks of a run, or in another way: what comes before the masks is not made again, "
+        f"and every network becomes a run of its own.\n\n```sh\npython -m train study {words}\n```\n\n"
+        "More of it: `--source cnn mean walk`, `--curriculum none scale`, `--seeds 3`."
     )
 
 

@@ -133,7 +133,8 @@ def test_one_run_alone_says_how_to_make_a_second(app: AppTest, workspace: Path, 
     make_outputs(workspace / "runs" / "sample", sample)
     page = opened(app, PAGE)
     assert "Only **sample** has" in page.info[0].value
-    assert "--from masks --set masks.source=and" in page.info[0].value
+    assert "python -m train study" in page.info[0].value
+    assert "--source and --seeds 1" in page.info[0].value
     assert list(shown_table(page)) == ["sample"]
     assert "too few" in captions(page)
 

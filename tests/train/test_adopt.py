@@ -5,7 +5,7 @@ import pytest
 from orandnet_core.backbones import Network, build_classifier, save_classifier
 from orandnet_core.errors import ConfigError, WeightsError
 from tests.train.conftest import COLOURS
-from train.adopt import adopt
+from train.adopt import adopt, is_adopted
 from train.classify import average_precisions, classifier_path, classify
 from train.release import release, released_path
 from train.run import run
@@ -23,6 +23,8 @@ def test_a_run_goes_on_from_a_released_network_without_training(released, tiny_r
     folder = tmp_path / "run"
     result = adopt(tiny_recipe, "cnn", squares, folder, released)
     assert "seconds" not in result
+    assert is_adopted(folder, "cnn")
+    assert not is_adopted(tmp_path / "trained", "cnn")
     (done,) = run(tiny_recipe, squares, folder, last="classify-cnn")
     assert not done.ran
     assert "released" in done.summary
