@@ -25,6 +25,7 @@ class ProtocolCard:
         threshold: the background threshold, or None for curves over all of them.
         threshold_rule: how it was chosen; `oracle` whenever masks of scored images were seen.
         chosen_on: on which images, in words.
+        subset: which images of the split were scored, in words, where it is not all that could be.
     """
 
     dataset: str
@@ -40,10 +41,17 @@ class ProtocolCard:
     threshold: float | None = None
     threshold_rule: str = "every threshold"
     chosen_on: str = "no images"
+    subset: str = "all"
 
     def as_dict(self) -> dict[str, str | int | float | None]:
         """Plain values, ready for JSON or a table's columns."""
         return asdict(self)
+
+    @property
+    def extent(self) -> str:
+        """How many images, and which where they are not all: `37 images (only showing cat)`."""
+        only = "" if self.subset == ProtocolCard.subset else f" (only {self.subset})"
+        return f"{self.images:,} images{only}"
 
     def with_threshold(self, choice: ThresholdChoice, scored_ids: Collection[str]) -> "ProtocolCard":
         """The card of the scores at a chosen threshold.

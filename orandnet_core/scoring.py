@@ -22,6 +22,7 @@ from orandnet_core.fusion import Fusion, fuse
 from orandnet_core.metrics import (
     Agreement,
     Counts,
+    CountsOfSome,
     ImageCounts,
     Metrics,
     Surfaces,
@@ -103,6 +104,27 @@ class Scores:
         of_data = slice(self.card.num_classes)  # without what is undecided
         metrics = Metrics(found.true_positive[of_data], found.predicted[of_data], found.target[of_data])
         return metrics, replace(self.card, images=len(scored_ids))
+
+    def only(self, image_ids: Iterable[str], subset: str) -> "Scores":
+        """The scores of some of the images, from the counts that are there.
+
+        They are to be looked at, at thresholds chosen on all images: what `no_labels` needs is left out.
+
+        Args:
+            image_ids: of the split; those that were not scored are passed over.
+            subset: which these are, in words, for the protocol card.
+
+        Raises:
+            DataError: none of them was scored.
+        """
+        wanted = set(image_ids)
+        ids = tuple(image_id for image_id in self.counts.image_ids if image_id in wanted)
+        if not ids:
+            raise DataError(f"none of the {len(wanted):,} images {subset} was scored; choose others")
+        counts = CountsOfSome(self.counts, ids)
+        data_hash = _fingerprint(self.card.data_hash, *ids)
+        card = replace(self.card, images=len(ids), subset=subset, data_hash=data_hash)
+        return replace(self, card=card, sweep=counts.total(), counts=counts, agreement=None)
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def report_html(entries: Sequence[Entry], class_names: Sequence[str], slices: Se
     title = f"{first.dataset} {first.split}: {', '.join(entry.label for entry in entries)}"
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>{first.images:,} images, {first.num_classes} classes with background; {escape(first.ignored)}; "
+        f"<p>{escape(first.extent)}, {first.num_classes} classes with background; {escape(first.ignored)}; "
         f"means {escape(first.means)}. Intervals hold 95% of 1,000 resamples of the images.</p>",
         "<h2>Scores</h2>", _html_table(_score_rows(entries)),
         _figure(_curves_svg(entries), _CURVES_CAPTION),

@@ -1,22 +1,18 @@
 """Named fusion settings: what was tuned on the Fuse page, kept as JSON and handed to recipes.
 
-One file a setting, `workspace/settings/<name>.json`, written under another name and renamed.
+One file a setting, `workspace/settings/<name>.json`.
 """
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from orandnet_core.array_files import write_atomically
 from orandnet_core.errors import ConfigError
 from orandnet_core.fusion import Fusion
-from train.workspace import workspace_dir
+from train.named_files import check_name, delete_named, read_named, write_named
 
-MAX_NAME = 40  # letters of four bytes still make a file name, with room for a partial file's
-_UNSAFE = re.compile(r'[%/\\:*?"<>|]')
+_FOLDER = "settings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +41,7 @@ class FusionSetting:
     trimap: bool = False
 
     def __post_init__(self):
-        if not 0 < len(self.name.strip()) <= MAX_NAME or not self.name.isprintable():
-            raise ConfigError(
-                f"{self.name!r} cannot name a setting: take 1 to {MAX_NAME} letters on one line"
-            )
+        check_name(self.name, "setting")
         for field in fields(self):
             if field.name.endswith("_threshold") and not 0 <= getattr(self, field.name) <= 1:
                 raise ConfigError(f"{field.name} is {getattr(self, field.name)}; it must be in [0, 1]")
@@ -106,18 +99,16 @@ def save_setting(setting: FusionSetting) -> Path:
     Raises:
         StoreError: the disk refuses.
     """
-    path = _path_of(setting.name)
-    write_atomically(path, json.dumps(setting.as_dict(), indent=2).encode())
-    return path
+    return write_named(_FOLDER, setting.name, setting.as_dict())
 
 
 def saved_settings() -> dict[str, FusionSetting]:
     """All settings by name, in the order of their names; files that cannot be read are left out."""
     found = {}
-    for path in (workspace_dir() / "settings").glob("*.json"):
+    for values in read_named(_FOLDER):
         try:
-            setting = FusionSetting.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, AttributeError):  # ConfigError is a ValueError
+            setting = FusionSetting.from_dict(values)
+        except (ValueError, TypeError, AttributeError):  # ConfigError is a ValueError
             continue
         found[setting.name] = setting
     return dict(sorted(found.items(), key=lambda item: item[0].casefold()))
@@ -125,9 +116,4 @@ def saved_settings() -> dict[str, FusionSetting]:
 
 def delete_setting(name: str) -> None:
     """Forget a setting; nothing happens if there is none of that name."""
-    _path_of(name).unlink(missing_ok=True)
-
-
-def _path_of(name: str) -> Path:
-    quoted = _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", name)
-    return workspace_dir() / "settings" / f"{quoted}.json"
+    delete_named(_FOLDER, name)

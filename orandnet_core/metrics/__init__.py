@@ -13,7 +13,8 @@ from orandnet_core.metrics.intervals import (
 )
 from orandnet_core.metrics.levels import GRID_THRESHOLDS, THRESHOLDS, threshold_index
 from orandnet_core.metrics.masks import MASK_THRESHOLD, mask_counts
-from orandnet_core.metrics.per_image import PerImage, per_image
+from orandnet_core.metrics.per_image import PerImage, best_thresholds, per_image, shown_classes
+from orandnet_core.metrics.subset import CountsOfSome
 from orandnet_core.metrics.surfaces import Surfaces, surface_counts
 from orandnet_core.metrics.sweep import Counts, ImageCounts, Sweep, image_counts
 from orandnet_core.metrics.thresholds import THRESHOLD_RULES, Calibration, ThresholdChoice, ThresholdRule
@@ -28,6 +29,7 @@ __all__ = [
     "Bootstrap",
     "Calibration",
     "Counts",
+    "CountsOfSome",
     "ImageCounts",
     "Interval",
     "Metrics",
@@ -37,6 +39,7 @@ __all__ = [
     "ThresholdChoice",
     "ThresholdRule",
     "TrimapGrid",
+    "best_thresholds",
     "bootstrap",
     "confusion",
     "difference",
@@ -47,6 +50,7 @@ __all__ = [
     "per_image",
     "precision_at_recall",
     "precision_at_recall_difference",
+    "shown_classes",
     "surface_counts",
     "threshold_index",
     "thresholds",

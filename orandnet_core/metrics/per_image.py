@@ -1,4 +1,7 @@
-"""Scores of single images, to sort them by and to set two sources against each other."""
+"""Scores of single images, to sort and filter them by, and to set two sources against each other.
+
+Shapes: N images, R rows of a block (see `sweep`), T thresholds, C classes with background.
+"""
 
 from dataclasses import dataclass
 
@@ -6,10 +9,10 @@ import numpy as np
 
 from orandnet_core.labels import BACKGROUND
 from orandnet_core.metrics.confusion import class_scores
-from orandnet_core.metrics.levels import threshold_index
-from orandnet_core.metrics.sweep import Counts, ImageCounts
+from orandnet_core.metrics.levels import THRESHOLDS, threshold_index
+from orandnet_core.metrics.sweep import Counts, ImageCounts, foreground_above
 
-__all__ = ["PerImage", "per_image"]
+__all__ = ["PerImage", "best_thresholds", "per_image", "shown_classes"]
 
 Array = np.ndarray
 
@@ -36,38 +39,75 @@ def per_image(counts: Counts, threshold: float) -> PerImage:
     The mean of these is not the data set's score, which pools the pixels of all images first.
     """
     index = threshold_index(threshold)
-    means = [_block_means(block, index) for block in counts.blocks()]
-    return PerImage(tuple(counts.image_ids), *np.concatenate(means, axis=1))
+    means = [_block_means(block, _above(block, index)) for block in counts.blocks()]
+    return PerImage(tuple(counts.image_ids), *np.concatenate(means, axis=1)[..., 0])
 
 
-def _block_means(block: ImageCounts, index: int) -> Array:
-    """(4, N) mean precision, recall, IoU and F1 of every image of a block.
+def best_thresholds(counts: Counts) -> Array:
+    """The threshold that is best for each image alone, by its mIoU; of equal ones, the smallest.
+
+    Returns:
+        (N,) in [0, 1); NaN for an image without a counted pixel.
+    """
+    best = [_best(_block_means(block, foreground_above(block.levels))[2]) for block in counts.blocks()]
+    return np.concatenate([np.zeros(0), *best])
+
+
+def shown_classes(counts: Counts) -> Array:
+    """(N, C) bool: the classes, background included, that have counted pixels in each image."""
+    shown = np.zeros((len(counts.image_ids), counts.num_classes), bool)
+    start = 0
+    for block in counts.blocks():
+        shown[start + block.image, block.target] = True
+        start += len(block.image_ids)
+    return shown
+
+
+def _best(iou: Array) -> Array:
+    """(N,) the threshold of the first highest of (N, T) scores; NaN where there is none."""
+    best = THRESHOLDS[np.nan_to_num(iou, nan=-1).argmax(axis=1)]
+    return np.where(np.isnan(iou[:, 0]), np.nan, best)
+
+
+def _above(block: ImageCounts, index: int) -> Array:
+    """(R, 1) pixels above one threshold."""
+    return block.levels[:, index + 1 :].sum(axis=1, keepdims=True, dtype=np.int64)
+
+
+def _block_means(block: ImageCounts, above: Array) -> Array:
+    """(4, N, T) mean precision, recall, IoU and F1 of every image of a block.
 
     Works on one entry per (image, class), never on a dense table of all classes.
+
+    Args:
+        block: R rows.
+        above: (R, T) each row's pixels above T thresholds.
     """
-    above = block.levels[:, index + 1 :].sum(axis=1, dtype=np.int64)
-    pixels = block.levels.sum(axis=1, dtype=np.int64)
+    pixels = block.levels.sum(axis=1, keepdims=True, dtype=np.int64)
     below = pixels - above
-    right = block.predicted == block.target
+    right = (block.predicted == block.target)[:, None]
+    of_background = (block.target == BACKGROUND)[:, None]
     entries = np.concatenate(
         [_entry(block, block.target), _entry(block, block.predicted), _entry(block, BACKGROUND)]
     )
     keys, entry_of = np.unique(entries, return_inverse=True)
-    of_target, of_predicted, of_background = np.split(entry_of, 3)
+    targets, predictions, backgrounds = np.split(entry_of, 3)
 
     def per_entry(*parts: tuple[Array, Array]) -> Array:
-        return sum(np.bincount(rows, weights, minlength=len(keys)) for rows, weights in parts)
+        total = np.zeros((len(keys), parts[0][1].shape[1]), np.int64)
+        for rows, pixels_of in parts:
+            np.add.at(total, rows, pixels_of)
+        return total
 
-    target = per_entry((of_target, pixels))
-    predicted = per_entry((of_predicted, above), (of_background, below))
-    true_positive = per_entry(
-        (of_predicted, above * right), (of_background, below * (block.target == BACKGROUND))
-    )
-    shown = target > 0
+    target = per_entry((targets, pixels))
+    predicted = per_entry((predictions, above), (backgrounds, below))
+    true_positive = per_entry((predictions, above * right), (backgrounds, below * of_background))
+    shown = target[:, 0] > 0
     image = (keys // block.num_classes)[shown]
-    classes = np.bincount(image, minlength=len(block.image_ids))
-    scores = class_scores(true_positive[shown], predicted[shown], target[shown])
-    sums = np.stack([np.bincount(image, score, minlength=len(block.image_ids)) for score in scores])
+    classes = np.bincount(image, minlength=len(block.image_ids))[:, None]
+    scores = np.stack(class_scores(true_positive[shown], predicted[shown], target[shown]))
+    sums = np.zeros((len(scores), len(block.image_ids), above.shape[1]))
+    np.add.at(sums, (slice(None), image), scores)
     return np.divide(sums, classes, out=np.full(sums.shape, np.nan), where=classes > 0)
 
 

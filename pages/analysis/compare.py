@@ -2,23 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import pyarrow as pa
 import streamlit as st
 
 from orandnet_core.datasets import Dataset
 from orandnet_core.fusion import RULES
+from orandnet_core.image_filter import Condition
 from orandnet_core.metrics import THRESHOLD_RULES, THRESHOLDS
-from pages.components import charts, click_charts, comparison
-from pages.components.chart_style import CHART_CONFIG, METRIC_LABELS
+from pages.components import comparison
+from pages.components.compare_charts import show_classes, show_curves, show_images
 from pages.components.compare_closer import show_closer
-from pages.components.comparison import AT_RECALL, Candidate, Row
+from pages.components.compare_table import show_table
+from pages.components.comparison import Candidate, Row
 from pages.components.empty import require_cams, require_dataset
-from pages.components.going import go_to
+from pages.components.image_gallery import show_gallery
+from pages.components.linked_filter import current_filter, draw_filter, to_address
+from pages.components.linked_images import Linked, facts_of
 from pages.components.offers import offers_of
 from pages.components.print_figure import comparison_png
-from pages.components.protocol import protocol_popover, rule_label
-from pages.components.scores import NETWORKS, image_scores
+from pages.components.saved_views import draw_views
 from pages.components.selection import Selection, current_selection
 from pages.components.sources import style_of
 from train.report import Entry, report_html
@@ -26,8 +27,6 @@ from train.settings import saved_settings
 
 DEFAULT_SOURCES = ("cnn", "vit", "mean", "or", "and")
 _SAVED = "saved: "
-MOST_POINTS = 2000  # of the scatter of images; the browser draws each
-MOST_BARS = 5  # sources a class; more are a thicket
 
 
 def choose_candidates(selection: Selection, dataset: Dataset) -> tuple[list[Candidate], bool]:
@@ -64,7 +63,8 @@ def choose_candidates(selection: Selection, dataset: Dataset) -> tuple[list[Cand
         for key, scores in offer.scores(chosen, fusions).items():
             label = _name(key, names) if len(chosen_runs) < 2 else f"{_name(key, names)} · {run}"
             rule = fusions[key].rule if key in fusions else style_of(key)
-            candidates.append(Candidate(label, rule, position, scores))
+            own_key = f"{key}@{run}" if position else key
+            candidates.append(Candidate(own_key, label, rule, position, scores))
     if lacking:
         st.caption(f":material/info: Not there on {selection.split}: {', '.join(lacking)}")
     return candidates, len(candidates) + len(lacking) == len(chosen) * len(chosen_runs)
@@ -79,152 +79,34 @@ def choose_rule() -> tuple[str, float | None]:
             default="no_labels",
             format_func=lambda name: THRESHOLD_RULES[name].label,
             key="compare_rule",
+            bind="query-params",
             required=True,
             help="\n".join(f"- **{rule.label}**: {rule.description}" for rule in THRESHOLD_RULES.values()),
         )
         parameter = None
         if rule == "fixed":
             parameter = st.slider(
-                "Threshold", 0.0, 1.0, 0.4, 1 / 256, format="%.3f", key="compare_threshold", width=260
-            )
+                "Threshold", 0.0, 1.0, 0.4, 1 / 256, format="%.3f", key="compare_threshold",
+                bind="query-params", width=260,
+            )  # fmt: skip
         elif rule == "calibrated":
-            parameter = st.number_input("Annotated images", 1, 10_000, 20, key="compare_annotated", width=160)
+            parameter = st.number_input(
+                "Annotated images", 1, 10_000, 20, key="compare_annotated", bind="query-params", width=160
+            )
         elif rule == "precision_target":
-            percent = st.number_input("Precision, %", 1.0, 99.9, 70.0, 0.5, key="compare_target", width=160)
+            percent = st.number_input(
+                "Precision, %", 1.0, 99.9, 70.0, 0.5, key="compare_target", bind="query-params", width=160
+            )
             parameter = percent / 100
     return rule, parameter
-
-
-def show_table(rows: Sequence[Row], so_far: str) -> Row | None:
-    """The table of sources; returns the one that the others are compared to."""
-    usable = [row for row in rows if row.choice is not None]
-    for row in rows:
-        if row.choice is None:
-            st.caption(f":material/info: **{row.candidate.label}**: {row.problem}")
-    if not usable:
-        return None
-    labels = [row.candidate.label for row in usable]
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        against = st.selectbox("Differences to", labels, key=f"compare_against{so_far}", width=240)
-        protocol_popover([row.card for row in usable], key="compare_protocol")
-    reference = usable[labels.index(against)] if against in labels else usable[0]
-    _say_unpaired(usable, reference)
-    ordered = sorted(usable, key=lambda row: -float(np.nan_to_num(row.metrics.mean_iou)))
-    st.dataframe(
-        _shown_table(comparison.table_of(ordered, reference)),
-        hide_index=True,
-        column_config=_column_config(reference.candidate.label),
-        alt="Sources with mIoU, precision and recall, their 95% intervals, thresholds and differences",
-    )
-    card = usable[0].card
-    st.caption(
-        f"{card.dataset} {card.split} · {card.images:,} images · {card.num_classes} classes · means over "
-        "classes with pixels, background included · 95% over resampled images; differences paired"
-    )
-    return reference
-
-
-def _say_unpaired(rows: Sequence[Row], reference: Row) -> None:
-    """Why some differences are not there: pairs need the same images."""
-    scored = {row.candidate.label: set(row.candidate.scores.counts.image_ids) for row in rows}
-    ours = scored[reference.candidate.label]
-    others = [f"{label} ({len(ids):,} images)" for label, ids in scored.items() if ids != ours]
-    if others:
-        st.caption(
-            f":material/info: Scored on other images than {reference.candidate.label} ({len(ours):,}), so no "
-            f"difference is given: {', '.join(others)}"
-        )
-
-
-def show_curves(rows: Sequence[Row]) -> None:
-    curves = [comparison.curve_of(row) for row in rows]
-    left, right = st.columns(2)
-    left.plotly_chart(
-        charts.precision_recall(curves, THRESHOLDS),
-        config=CHART_CONFIG,
-        key="compare_pr",
-        alt="Precision against recall of every source, with the Pareto front",
-    )
-    right.plotly_chart(
-        charts.metric_curves(curves, THRESHOLDS, metrics=("iou",), height=380),
-        config=CHART_CONFIG,
-        key="compare_miou",
-        alt="mIoU of every source against the threshold",
-    )
-
-
-@st.fragment
-def show_classes(rows: Sequence[Row], dataset: Dataset, so_far: str) -> None:
-    """Scores per class at each source's threshold."""
-    usable = {row.candidate.label: row for row in rows if row.choice is not None}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        metric = st.segmented_control(
-            "Per class", list(METRIC_LABELS), default="iou", required=True, key="compare_class_metric",
-            format_func=lambda name: {"iou": "IoU"}.get(name, METRIC_LABELS[name]),
-        )  # fmt: skip
-        chosen = st.multiselect(
-            "Sources per class",
-            list(usable),
-            default=_first_choice(usable),
-            max_selections=MOST_BARS,
-            key=f"compare_class_sources{so_far}",
-            label_visibility="collapsed",
-        )
-    if not chosen:
-        st.caption("Choose a source to see its classes.")
-        return
-    st.plotly_chart(
-        charts.class_bars(
-            ("background", *dataset.class_names),
-            {label: getattr(usable[label].metrics, metric) for label in chosen},
-            {label: usable[label].candidate.rule for label in chosen},
-            height=400,
-        ),
-        config=CHART_CONFIG,
-        key="compare_classes",
-        alt="Scores per class of the chosen sources",
-    )
-
-
-@st.fragment
-def show_images(rows: Sequence[Row], so_far: str) -> None:
-    """Every image under two sources; a click opens it."""
-    usable = {row.candidate.label: row for row in rows if row.choice is not None}
-    labels = list(usable)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        across = st.selectbox("Per image, across", labels, key=f"compare_x{so_far}")
-        up = st.selectbox("and up", labels, index=len(labels) - 1, key=f"compare_y{so_far}")
-    scored = [
-        image_scores(usable[label].candidate.scores, usable[label].choice.value) for label in (across, up)
-    ]
-    if None in scored:
-        return
-    ids, x, y = comparison.of_common_images(*scored)
-    shown = comparison.spread(y - x, MOST_POINTS)
-    shown_ids = [ids[index] for index in shown]
-    st.plotly_chart(
-        click_charts.image_scatter(shown_ids, x[shown], y[shown], f"mIoU of {across}", f"mIoU of {up}"),
-        config=CHART_CONFIG,
-        key="compare_images",
-        on_select=_open_clicked,
-        selection_mode="points",
-        alt=f"mIoU of every image under {across} and {up}",
-    )
-    better = int((y > x).sum())
-    capped = (
-        f"{len(shown):,} of {len(x):,} images, spread over all differences · " if len(shown) < len(x) else ""
-    )
-    st.caption(
-        f"{capped}{up} is better on {better:,} of {len(x):,} images · each image's mean over the classes it "
-        "shows · click a point to open it in Inspect"
-    )
 
 
 def show_downloads(rows: Sequence[Row], reference: Row | None, dataset: Dataset) -> None:
     table = comparison.table_of(rows, reference)
     candidates = [row.candidate for row in rows]
     card = candidates[0].scores.card
-    stem = f"compare-{card.dataset}-{card.split}"
+    some = "" if card.subset == card.__class__.subset else "-filtered"
+    stem = f"compare-{card.dataset}-{card.split}{some}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Download", width="content")
         # Made when they are clicked, not at every rerun.
@@ -257,70 +139,10 @@ def _report(rows: Sequence[Row], reference: Row | None, dataset: Dataset) -> byt
     return report_html(entries, dataset.class_names).encode()
 
 
-def _first_choice(rows: Mapping[str, Row]) -> list[str]:
-    """Both networks, and the best of what was fused from them."""
-    fused = {
-        label: float(row.metrics.mean_iou)
-        for label, row in rows.items()
-        if row.candidate.rule not in NETWORKS
-    }
-    best = [max(fused, key=fused.get)] if fused else []
-    return list(dict.fromkeys([*list(rows)[:2], *best]))
-
-
-def _shown_table(table: pa.Table) -> pa.Table:
-    """The columns for screen: numbers in percent, intervals as text beside them."""
-    columns: dict[str, list] = {"source": table["label"].to_pylist()}
-    for name in ("miou", "precision", "recall", "precision_at_recall_70"):
-        if name not in table.column_names:
-            continue  # read off resampled curves, which are still to come
-        columns[name] = [_percent(value) for value in table[name].to_pylist()]
-        columns[f"{name}_interval"] = _intervals(table, name)
-    if "miou_difference" in table.column_names:
-        columns["difference"] = [_percent(value or 0.0) for value in table["miou_difference"].to_pylist()]
-        columns["difference_interval"] = _intervals(table, "miou_difference", "+.1f")
-    columns["threshold"] = table["threshold"].to_pylist()
-    columns["rule"] = [rule_label(name) for name in table["threshold_rule"].to_pylist()]
-    columns["chosen_on"] = table["chosen_on"].to_pylist()
-    if "regret_miou" in table.column_names:
-        columns["regret"] = [_percent(value) for value in table["regret_miou"].to_pylist()]
-    return pa.table(columns)
-
-
-def _column_config(reference: str) -> dict[str, object]:
-    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    labels = {"miou": "mIoU", "precision": "Precision", "recall": "Recall",
-              "precision_at_recall_70": f"P at R {AT_RECALL:.0%}"}  # fmt: skip
-    config: dict[str, object] = {"source": text("Source", pinned=True)}
-    for name, label in labels.items():
-        config[name] = number(label, format="%.1f%%")
-        config[f"{name}_interval"] = text("95%", width=96)
-    return config | {
-        "difference": number(f"mIoU − {reference}", format="%+.1f"),
-        "difference_interval": text("95%, paired", width=104),
-        "threshold": number("Threshold", format="%.3f"),
-        "rule": text("Rule"),
-        "chosen_on": text("Chosen on"),
-        "regret": number(
-            "Regret", format="%.1f", help="mIoU lost to the oracle, mean over 100 draws, in points"
-        ),
-    }
-
-
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100 * fraction
-
-
-def _intervals(table: pa.Table, name: str, form: str = ".1f") -> list[str]:
-    ends = zip(table[f"{name}_low"].to_pylist(), table[f"{name}_high"].to_pylist(), strict=True)
-    return ["" if low is None else f"{100 * low:{form}} to {100 * high:{form}}" for low, high in ends]
-
-
-def _open_clicked() -> None:
-    image_id = click_charts.clicked_image(st.session_state["compare_images"])
-    if image_id is not None:
-        st.session_state["image"] = image_id
-        go_to("analysis/inspect_page.py")
+def link(rows: Sequence[Row], conditions: Sequence[Condition], dataset: Dataset) -> Linked | None:
+    """The filter on the images that were scored; None while what it asks of them is worked out."""
+    facts = facts_of(rows, dataset)
+    return facts and Linked.of(facts, {row.candidate.key: row.candidate.label for row in rows}, conditions)
 
 
 current = current_selection()
@@ -332,21 +154,54 @@ suffix = "" if is_all else "_so_far"
 chosen_rule, chosen_parameter = choose_rule()
 if not found:
     st.stop()  # what is missing, or under way, is said above
-compared = comparison.rows_of(found, chosen_rule, chosen_parameter)
-if compared is None:
+whole = comparison.rows_of(found, chosen_rule, chosen_parameter)
+if whole is None:
     st.stop()
-table_slot, intervals_slot = st.container(), st.container()
+chosen_filter = current_filter()
+to_address(chosen_filter)
+head = st.container(
+    horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="medium"
+)
+filter_slot, table_slot, intervals_slot, charts_slot = (
+    head.container(), st.container(), st.container(), st.container()
+)  # fmt: skip
+with head:
+    draw_views("compare")
+# Without a filter the numbers stand at once, and what a filter would ask fills in behind them.
+with filter_slot if chosen_filter else charts_slot:
+    linked = link(whole, chosen_filter, opened)
+compared = whole
+if chosen_filter:
+    if linked is None:
+        st.stop()
+    if linked.idle and not is_all:
+        filter_slot.caption(":material/filter_alt: The filter waits for the sources that it is about.")
+        st.stop()
+    if linked.conditions and not linked.image_ids:
+        with filter_slot:
+            draw_filter(linked)
+        show_images(whole, linked, suffix)
+        st.stop()
+    with table_slot:
+        compared = (
+            comparison.rows_of_some(whole, linked.image_ids, linked.subset) if linked.conditions else whole
+        )
+    if compared is None:
+        st.stop()
 with intervals_slot:
     # The numbers stand at once; what takes resampling fills in behind them.
     compared = comparison.with_intervals(compared) or compared
+if linked is not None:
+    with filter_slot:
+        draw_filter(linked)
 with table_slot:
     compared_to = show_table(compared, suffix)
-show_curves(compared)
-if compared_to is not None:
-    classes_column, images_column = st.columns(2)
-    with classes_column:
-        show_classes(compared, opened, suffix)
-    with images_column:
-        show_images(compared, suffix)
-    show_closer(compared, opened, current)
-show_downloads(compared, compared_to, opened)
+with charts_slot:
+    show_curves(compared, linked, suffix)
+    if compared_to is not None:
+        show_classes(compared, opened, chosen_filter, suffix)
+        if linked is not None:
+            show_images(whole, linked, suffix)
+            show_gallery(whole, linked, opened, compared_to.candidate.label)
+        show_closer(compared, whole, opened, current)
+    show_downloads(compared, compared_to, opened)

@@ -18,13 +18,20 @@ _SCALE = "Cividis"  # even in lightness, the same to colour-blind eyes
 
 
 def image_scatter(
-    image_ids: Sequence[str], x: Array, y: Array, x_label: str, y_label: str, height: int = 380
+    image_ids: Sequence[str],
+    x: Array,
+    y: Array,
+    x_label: str,
+    y_label: str,
+    passes: Array | None = None,
+    height: int = 380,
 ) -> go.Figure:
     """Every image by its score under two sources; above the diagonal the second one is better.
 
     Args:
         image_ids: N names, kept with the points for `clicked_image`.
         x, y: (N,) fractions.
+        passes: (N,) bool: the others stay in sight, faint and grey.
     """
     figure = go.Figure()
     figure.add_scatter(
@@ -34,24 +41,30 @@ def image_scatter(
         line={"color": NEUTRAL, "width": 1, "dash": "dot"},
         hoverinfo="skip",
     )
-    figure.add_scatter(
-        x=x,
-        y=y,
-        customdata=list(image_ids),
-        mode="markers",
-        marker={
-            "size": 7,
-            "opacity": 0.75,
-            "color": y - x,
-            "colorscale": [[0, COLOURS["vit"]], [0.5, "#B8B8B8"], [1, COLOURS["cnn"]]],
-            "cmid": 0,
-            "line": {"width": 0},
-        },
-        hovertemplate=f"%{{customdata}}<br>{x_label} %{{x:.1%}}<br>{y_label} %{{y:.1%}}<extra></extra>",
-    )
+    passes = np.ones(len(x), bool) if passes is None else passes
+    coloured = {
+        "size": 7,
+        "opacity": 0.75,
+        "color": (y - x)[passes],
+        "colorscale": [[0, COLOURS["vit"]], [0.5, "#B8B8B8"], [1, COLOURS["cnn"]]],
+        "cmid": 0,
+        "line": {"width": 0},
+    }
+    faint = {"size": 5, "opacity": 0.3, "color": NEUTRAL, "line": {"width": 0}}
+    for points, marker in ((~passes, faint), (passes, coloured)):
+        if points.any():
+            figure.add_scatter(
+                x=x[points],
+                y=y[points],
+                customdata=[image_ids[index] for index in np.flatnonzero(points)],
+                mode="markers",
+                marker=marker,
+                hovertemplate=f"%{{customdata}}<br>{x_label} %{{x:.1%}}<br>{y_label} %{{y:.1%}}"
+                "<extra></extra>",
+            )
     figure.update_xaxes(range=[-0.02, 1.02], tickformat=".0%", title_text=x_label)
     figure.update_yaxes(range=[-0.02, 1.02], tickformat=".0%", title_text=y_label)
-    figure.update_layout(showlegend=False, clickmode="event+select", dragmode=False)
+    figure.update_layout(showlegend=False, clickmode="event+select", dragmode="select")
     return styled(figure, height, hovermode="closest")
 
 

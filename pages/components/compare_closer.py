@@ -36,8 +36,13 @@ _MOST_DIFFERENT = 20
 _WITHIN = 0.01  # a regret that few would mind: one point
 
 
-def show_closer(rows: Sequence[Row], dataset: Dataset, selection: Selection) -> None:
-    """Draw the choice of a closer look, and that look alone."""
+def show_closer(rows: Sequence[Row], whole: Sequence[Row], dataset: Dataset, selection: Selection) -> None:
+    """Draw the choice of a closer look, and that look alone.
+
+    Args:
+        rows: of the images that pass the filter.
+        whole: of all images: how many of them to annotate is not a question about some.
+    """
     usable = {row.candidate.label: row for row in rows if row.choice is not None}
     look = st.segmented_control(
         "A closer look", list(LOOKS), key="compare_look", bind="query-params", format_func=LOOKS.get
@@ -45,7 +50,7 @@ def show_closer(rows: Sequence[Row], dataset: Dataset, selection: Selection) -> 
     if look == "difference":
         _difference(usable, dataset)
     elif look == "budget":
-        _budget(usable)
+        _budget({row.candidate.label: row for row in whole if row.choice is not None})
     elif look == "seeds":
         _seeds(usable, selection)
 

@@ -52,12 +52,15 @@ class Candidate:
     """A source that can be compared.
 
     Attributes:
-        label: its name, with the run's where there are several.
+        key: names it in addresses: the source's key, with `@` and the run's name where that is not the
+            sidebar's.
+        label: its name on screen, with the run's where there are several.
         rule: its name in `chart_style.COLOURS`, for its colour.
         run: position of its run among those compared, for its dash.
         scores: on the split.
     """
 
+    key: str
     label: str
     rule: str
     run: int
@@ -105,7 +108,7 @@ def rows_of(candidates: Sequence[Candidate], rule: str, parameter: float | None)
     Returns:
         The rows; None while progress is drawn instead.
     """
-    key = task_key("rows", rule, str(parameter), *map(_identity, candidates))
+    key = task_key("rows", rule, str(parameter), *map(identity_of, candidates))
     return result_or_progress(
         key, "Choosing thresholds", lambda report: _each(_row, candidates, report, rule, parameter)
     )
@@ -113,9 +116,27 @@ def rows_of(candidates: Sequence[Candidate], rule: str, parameter: float | None)
 
 def with_intervals(rows: Sequence[Row]) -> list[Row] | None:
     """The rows with the bootstraps of their scores; None while progress is drawn instead."""
-    identities = [f"{_identity(row.candidate)} {row.choice}" for row in rows]
+    identities = [f"{identity_of(row.candidate)} {row.choice}" for row in rows]
     key = task_key("intervals", *identities)
     return result_or_progress(key, "Intervals", lambda report: _each(_with_interval, rows, report))
+
+
+def rows_of_some(rows: Sequence[Row], image_ids: Sequence[str], subset: str) -> list[Row] | None:
+    """The rows with the scores of some of the images, at the thresholds that they have.
+
+    Args:
+        rows: of all images, which chose the thresholds.
+        image_ids: of those to be scored.
+        subset: which these are, in words.
+
+    Returns:
+        The rows, without intervals yet; None while progress is drawn instead.
+    """
+    identities = [f"{identity_of(row.candidate)} {row.choice}" for row in rows]
+    key = task_key("rows of some", subset, *image_ids, *identities)
+    return result_or_progress(
+        key, "Adding up the images", lambda report: _each(_row_of_some, rows, report, image_ids, subset)
+    )
 
 
 def paired(row: Row, reference: Row) -> bool:
@@ -153,7 +174,8 @@ def table_of(rows: Sequence[Row], reference: Row | None) -> pa.Table:
 
 def curves_table(candidates: Sequence[Candidate]) -> pa.Table:
     """Precision, recall and mIoU of every source at every threshold, one row each."""
-    columns: dict[str, list] = {"source": [], "threshold": [], "precision": [], "recall": [], "miou": []}
+    names = ("source", "threshold", "precision", "recall", "miou", "images", "subset")
+    columns: dict[str, list] = {name: [] for name in names}
     for candidate in candidates:
         metrics = candidate.scores.sweep.metrics
         columns["source"] += [candidate.label] * len(THRESHOLDS)
@@ -161,6 +183,8 @@ def curves_table(candidates: Sequence[Candidate]) -> pa.Table:
         columns["precision"] += metrics.mean_precision.tolist()
         columns["recall"] += metrics.mean_recall.tolist()
         columns["miou"] += metrics.mean_iou.tolist()
+        columns["images"] += [candidate.scores.card.images] * len(THRESHOLDS)
+        columns["subset"] += [candidate.scores.card.subset] * len(THRESHOLDS)
     return pa.table(columns)
 
 
@@ -228,6 +252,20 @@ def _row(candidate: Candidate, rule: str, parameter: float | None) -> Row:
     return Row(candidate, choice, metrics, card, regret=regret)
 
 
+def _row_of_some(row: Row, image_ids: Sequence[str], subset: str) -> Row:
+    if row.choice is None:
+        return row
+    try:
+        scores = row.candidate.scores.only(image_ids, subset)
+    except OrandnetError as error:
+        return Row(row.candidate, problem=str(error))
+    candidate = replace(row.candidate, scores=scores)
+    if row.choice.rule == "calibrated" and not row.choice.unseen(scores.counts.image_ids):
+        return Row(candidate, problem="all of these images are among those that chose its threshold")
+    metrics, card = scores.at(row.choice)
+    return Row(candidate, row.choice, metrics, card)  # the regret was of all images
+
+
 def _with_interval(row: Row) -> Row:
     if row.choice is None:
         return row
@@ -250,7 +288,8 @@ def _choice(scores: Scores, rule: str, parameter: float | None) -> ThresholdChoi
     return choose(scores.counts) if parameter is None else choose(scores.counts, parameter)
 
 
-def _identity(candidate: Candidate) -> str:
+def identity_of(candidate: Candidate) -> str:
+    """Changes with the source, its images and its place on screen."""
     card = candidate.scores.card
     return f"{candidate.label} {candidate.run} {card.source_hash} {card.data_hash} {card.images}"
 

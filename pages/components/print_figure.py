@@ -59,7 +59,7 @@ def _footnote(cards: Sequence[ProtocolCard]) -> str:
         return ""
     card = cards[0]
     rules = sorted({f"{card.threshold_rule}: {card.chosen_on}" for card in cards})
-    scored = f"{card.images:,} images ({card.skipped:,} passed over), {card.num_classes} classes"
+    scored = f"{card.extent} ({card.skipped:,} passed over), {card.num_classes} classes"
     return (
         f"{card.dataset} {card.split}, {scored}; {card.ignored}; means {card.means}.\n"
         f"Points: thresholds {'; '.join(rules)}. Data {card.data_hash}."

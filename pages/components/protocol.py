@@ -13,6 +13,7 @@ _LABELS = {
     "dataset": "Data set",
     "split": "Split",
     "images": "Images scored",
+    "subset": "Which images",
     "skipped": "Images passed over",
     "num_classes": "Classes, with background",
     "threshold": "Background threshold",
@@ -30,7 +31,7 @@ def card_line(card: ProtocolCard) -> str:
     skipped = f" ({card.skipped:,} passed over)" if card.skipped else ""
     parts = [
         f"{card.dataset} {card.split}",
-        f"{card.images:,} images{skipped}",
+        f"{card.extent}{skipped}",
         f"{card.num_classes} classes",
     ]
     if card.threshold is not None:

@@ -5,7 +5,8 @@ import streamlit as st
 from orandnet_core.errors import OrandnetError
 from pages.components.fuse_setting import current_setting, show_setting
 from pages.components.going import go_to
-from train.settings import MAX_NAME, delete_setting, save_setting, saved_settings
+from train.named_files import MAX_NAME
+from train.settings import delete_setting, save_setting, saved_settings
 
 HANDED_KEY = "handed_setting"  # in session state: the setting that the launch forms start from
 

@@ -181,7 +181,13 @@ def rows(scored: PairScores) -> list[Row]:
         choice = oracle(scores.counts)
         metrics, card = scores.at(choice)
         found.append(
-            Row(Candidate(name.upper(), name, 0, scores), choice, metrics, card, bootstrap(scores.counts))
+            Row(
+                Candidate(name, name.upper(), name, 0, scores),
+                choice,
+                metrics,
+                card,
+                bootstrap(scores.counts),
+            )
         )
     return found
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from orandnet_core.errors import ConfigError
 from orandnet_core.fusion import RULES, Fusion, reference_fusion
 from train.config import override
+from train.named_files import MAX_NAME
 from train.recipes import recipe
-from train.settings import MAX_NAME, FusionSetting, delete_setting, save_setting, saved_settings
+from train.settings import FusionSetting, delete_setting, save_setting, saved_settings
 
 
 @pytest.fixture(autouse=True)

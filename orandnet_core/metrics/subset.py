@@ -1,0 +1,45 @@
+"""Counts of some of the images, without a copy: read from those of all of them as they are asked for."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from orandnet_core.errors import DataError
+from orandnet_core.metrics.sweep import Counts, ImageCounts, Sweep
+
+__all__ = ["CountsOfSome"]
+
+
+@dataclass(frozen=True)
+class CountsOfSome:
+    """The counts of a subset; only a block at a time is in memory.
+
+    Attributes:
+        whole: the counts of all images.
+        image_ids: those of the subset, in the order of the whole; at least one.
+    """
+
+    whole: Counts = field(repr=False)
+    image_ids: tuple[str, ...] = field(repr=False)
+
+    @property
+    def num_classes(self) -> int:
+        return self.whole.num_classes
+
+    def blocks(self) -> Iterator[ImageCounts]:
+        """The images in order, some at a time."""
+        wanted = set(self.image_ids)
+        for block in self.whole.blocks():
+            ids = [image_id for image_id in block.image_ids if image_id in wanted]
+            if ids:
+                yield block.select(ids)
+
+    def select(self, image_ids: Iterable[str]) -> ImageCounts:
+        """The counts of fewer, in memory, in the order given; DataError for an id outside the subset."""
+        image_ids = tuple(image_ids)
+        if outside := set(image_ids).difference(self.image_ids):
+            raise DataError(f"{min(outside)!r} is not among the {len(self.image_ids)} images chosen")
+        return self.whole.select(image_ids)
+
+    def total(self) -> Sweep:
+        """The sum over the subset."""
+        return Sweep.sum_of(self.blocks())
