@@ -78,7 +78,7 @@ class Shows:
     kind = "class"
 
     def __post_init__(self):
-        if not self.class_names:
+        if not self.class_names or not all(self.class_names):
             raise ConfigError("a filter by class needs a class; leave it out to see all images")
 
     @property

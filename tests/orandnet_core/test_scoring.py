@@ -255,6 +255,40 @@ def test_a_calibrated_threshold_is_scored_on_the_rest(dataset, make_source):
     assert metrics.mean_iou == np.nanmax(scores.sweep.metrics.mean_iou)
 
 
+@pytest.mark.usefixtures("blocks_of_3")
+def test_some_images_are_scored_as_they_would_be_alone(dataset, make_source, cache_dir):
+    source, _ = make_source("cnn")
+    whole = score(dataset, "train", source, networks=(source, source), cache_dir=cache_dir)
+    some = whole.only(["7", "2", "1", "5"], "showing a circle")  # 2 was passed over
+    alone = score(dataset, "train", source, image_ids=["1", "5", "7"])
+    for index in range(0, 256, 51):
+        np.testing.assert_array_equal(some.sweep.confusion(index), alone.sweep.confusion(index))
+    assert some.counts.image_ids == alone.counts.image_ids == ("1", "5", "7")
+    assert (some.card.images, some.card.subset) == (3, "showing a circle")
+    assert some.card.extent == "3 images (only showing a circle)"
+    assert whole.card.extent == "5 images"
+    assert some.card.data_hash not in (whole.card.data_hash, whole.only(["1"], "").card.data_hash)
+    # A rule for thresholds that looks at maps alone would otherwise choose by all images.
+    assert whole.agreement is not None
+    assert some.agreement is None
+
+
+def test_a_threshold_chosen_on_all_stays_an_oracle_on_some(dataset, make_source):
+    source, _ = make_source("cnn")
+    whole = score(dataset, "train", source)
+    some = whole.only(["1", "5"], "chosen by hand")
+    metrics, card = some.at(thresholds.oracle(whole.counts))
+    assert (card.images, card.threshold_rule, card.chosen_on) == (2, "oracle", "5 images")
+    alone = score(dataset, "train", source, image_ids=["1", "5"])
+    np.testing.assert_array_equal(metrics.iou, alone.sweep.at(card.threshold).iou)
+
+
+def test_none_of_the_images_is_nothing_to_score(dataset, make_source):
+    source, _ = make_source("cnn")
+    with pytest.raises(DataError, match="none of the 2 images"):
+        score(dataset, "train", source).only(["2", "4"], "by hand")
+
+
 def test_a_store_is_a_source(dataset, make_source, tmp_path):
     store = CamStore(tmp_path / "cams-cnn")
     store.write_card({"source": "cnn"})

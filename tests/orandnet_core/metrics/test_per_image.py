@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from orandnet_core.metrics import confusion, image_counts, metrics_of, per_image, sweep
+from orandnet_core.metrics import (
+    best_thresholds,
+    confusion,
+    image_counts,
+    metrics_of,
+    per_image,
+    shown_classes,
+    sweep,
+)
+from orandnet_core.metrics.thresholds import oracle
 from orandnet_core.pseudo_mask import pseudo_mask
 
 
@@ -33,3 +42,26 @@ def test_blocks_do_not_change_the_scores(make_images, count_images, monkeypatch)
     in_blocks = per_image(counts, 0.25)
     np.testing.assert_array_equal(whole.iou, in_blocks.iou)
     assert whole.image_ids == in_blocks.image_ids
+
+
+def test_the_best_threshold_of_an_image_is_its_own_oracle(make_images, count_images, monkeypatch):
+    counts = count_images(make_images(seed=13, count=9))
+    monkeypatch.setattr(sweep, "_BLOCK", 4)
+    best = best_thresholds(counts)
+    assert best.shape == (9,)
+    for row, image_id in enumerate(counts.image_ids):
+        assert best[row] == oracle(counts.select([image_id])).value
+
+
+def test_the_best_threshold_is_no_number_where_nothing_counts():
+    counts = image_counts(np.zeros((1, 2, 2)), np.array([1]), np.full((2, 2), 255, np.uint8), 3, "x")
+    assert np.isnan(best_thresholds(counts)).all()
+    assert len(best_thresholds(counts.select([]))) == 0
+
+
+def test_shown_classes_are_those_of_the_mask(make_images, count_images, monkeypatch):
+    images = make_images(seed=14, count=9)
+    monkeypatch.setattr(sweep, "_BLOCK", 4)
+    shown = shown_classes(count_images(images))
+    for row, image in enumerate(images):
+        assert set(np.flatnonzero(shown[row])) == set(np.unique(image.mask)) - {255}
