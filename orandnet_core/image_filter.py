@@ -10,7 +10,7 @@ A filter is a tuple of conditions. What they ask of an image is worked out once 
 | `ScoresWithin` | the same of two sources at once, a box of a scatter | `both~cnn~0~0.4~or~0.6~1` |
 | `BestThresholdWithin` | the threshold that is best for it alone lies in a range | `best~cnn~0.1~0.3` |
 
-Ranges include their ends, which are kept to four decimals.
+Ranges include their ends, which are kept to three decimals.
 
 Shapes: N images, C classes with background.
 """
@@ -40,7 +40,7 @@ __all__ = [
 
 Array = np.ndarray
 
-_DECIMALS = 4
+_DECIMALS = 3  # a tenth of a percent
 _SEPARATOR = "~"  # of the few characters that no address has to quote, and rare in names
 _QUOTED = {"%": "%25", _SEPARATOR: "%7E"}
 

@@ -25,7 +25,8 @@ class ProtocolCard:
         threshold: the background threshold, or None for curves over all of them.
         threshold_rule: how it was chosen; `oracle` whenever masks of scored images were seen.
         chosen_on: on which images, in words.
-        subset: which images of the split were scored, in words, where it is not all that could be.
+        subset: which images of the split were scored, in words, where it is not all that could be;
+            thresholds then still come from the whole split.
     """
 
     dataset: str
@@ -71,6 +72,8 @@ class ProtocolCard:
             rule, chosen_on = "oracle", f"{chosen_on} by the rule {rule}, some of them scored"
         elif rule == "oracle" and not leaked:
             rule, chosen_on = "calibrated", f"{chosen_on}, none of them scored"
+        if self.subset != ProtocolCard.subset and rule != "fixed":
+            chosen_on = f"{chosen_on}, of the whole split"
         return replace(
             self,
             images=len(scored_ids),

@@ -4,13 +4,13 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.browser.conftest import served
+from tests.browser.on_page import choose, click_plot, go, plot, query, ready
 from tests.conftest import until
 from tests.pages.workspace import make_workspace
 from train import jobs, locks
@@ -18,7 +18,6 @@ from train.settings import saved_settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 PATIENCE_MS = 120_000
 expect.set_options(timeout=PATIENCE_MS)
 # One epoch of nine images and the CAMs of three: networks that know nothing, but every stage has run.
@@ -62,48 +61,6 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     yield page
     context.close()
     assert errors == []
-
-
-def ready(page: Page) -> None:
-    page.wait_for_selector(READY)
-    expect(page.locator('[data-testid="stException"]')).to_have_count(0)
-
-
-def go(page: Page, name: str) -> None:
-    """Open a page by its link; a click that a rerun of the page before swallows is made again."""
-    link = page.get_by_role("link", name=name, exact=True)
-    opened = re.compile(rf"/{name.lower()}(\?|$)")
-
-    def is_open() -> bool:
-        link.click()
-        try:
-            page.wait_for_url(opened, timeout=10_000)
-        except PlaywrightTimeout:
-            return False
-        return True
-
-    until(is_open, within_s=120)
-    ready(page)
-
-
-def query(page: Page) -> dict[str, str]:
-    return {name: values[-1] for name, values in parse_qs(urlsplit(page.url).query).items()}
-
-
-def plot(page: Page, key: str) -> Locator:
-    return page.locator(f".st-key-{key} .nsewdrag").first
-
-
-def click_plot(page: Page, key: str, across: float, up: float) -> None:
-    """Click a place of a chart, in shares of its plot from the left and from below."""
-    area = plot(page, key)
-    area.scroll_into_view_if_needed()
-    box = area.bounding_box()
-    x, y = box["x"] + across * box["width"], box["y"] + (1 - up) * box["height"]
-    page.mouse.move(x - 3, y)
-    page.mouse.move(x, y)
-    page.wait_for_timeout(300)  # Plotly finds what is under the pointer at its own pace
-    page.mouse.click(x, y)
 
 
 def job_card(page: Page, run: str) -> Locator:
@@ -203,24 +160,6 @@ def test_a_point_of_the_scatter_opens_its_image(page: Page):
     page.locator(".viewer[data-shown]").wait_for()
     assert urlsplit(page.url).path in ("/", "/inspect")
     assert re.fullmatch(r"scene_\d{4}", page.get_by_label("Image", exact=True).input_value())
-
-
-def choose(page: Page, label: str, option: str | re.Pattern) -> None:
-    """Choose in a select box by its label; a rerun in between closes it, and it is opened again."""
-    box = page.get_by_role("combobox", name=re.compile(rf"^(Selected .*)?{label}")).first
-    wanted = page.get_by_role("option", name=option, exact=True)
-
-    def chosen() -> bool:
-        try:
-            if not wanted.is_visible():
-                box.click(timeout=5000)
-            wanted.click(timeout=5000)
-        except PlaywrightTimeout:
-            return False
-        return True
-
-    until(chosen, within_s=120)
-    ready(page)
 
 
 def fill(field: Locator, value: str) -> None:

@@ -278,7 +278,7 @@ def test_a_threshold_chosen_on_all_stays_an_oracle_on_some(dataset, make_source)
     whole = score(dataset, "train", source)
     some = whole.only(["1", "5"], "chosen by hand")
     metrics, card = some.at(thresholds.oracle(whole.counts))
-    assert (card.images, card.threshold_rule, card.chosen_on) == (2, "oracle", "5 images")
+    assert (card.images, card.threshold_rule, card.chosen_on) == (2, "oracle", "5 images, of the whole split")
     alone = score(dataset, "train", source, image_ids=["1", "5"])
     np.testing.assert_array_equal(metrics.iou, alone.sweep.at(card.threshold).iou)
 
