@@ -167,11 +167,13 @@ filter_slot, table_slot, intervals_slot, charts_slot = (
 )  # fmt: skip
 with head:
     draw_views("compare")
-# Without a filter the numbers stand at once, and what a filter would ask fills in behind them.
-with filter_slot if chosen_filter else charts_slot:
-    linked = link(whole, chosen_filter, opened)
-compared = whole
-if chosen_filter:
+compared, linked = whole, None
+has_thresholds = any(row.choice is not None for row in whole)
+if has_thresholds:
+    # Without a filter the numbers stand at once, and what a filter would ask fills in behind them.
+    with filter_slot if chosen_filter else charts_slot:
+        linked = link(whole, chosen_filter, opened)
+if chosen_filter and has_thresholds:
     if linked is None:
         st.stop()
     if linked.idle and not is_all:
@@ -188,6 +190,10 @@ if chosen_filter:
         )
     if compared is None:
         st.stop()
+    there = {row.candidate.key for row in compared}
+    lacking = [row.candidate.label for row in whole if row.candidate.key not in there]
+    if lacking:
+        table_slot.caption(f":material/info: Scored on none of these images: {', '.join(lacking)}")
 with intervals_slot:
     # The numbers stand at once; what takes resampling fills in behind them.
     compared = comparison.with_intervals(compared) or compared
@@ -202,6 +208,6 @@ with charts_slot:
         show_classes(compared, opened, chosen_filter, suffix)
         if linked is not None:
             show_images(whole, linked, suffix)
-            show_gallery(whole, linked, opened, compared_to.candidate.label)
+            show_gallery(whole, linked, opened, compared_to.candidate.label, suffix)
         show_closer(compared, whole, opened, current)
     show_downloads(compared, compared_to, opened)

@@ -84,6 +84,7 @@ def show_classes(rows: Sequence[Row], dataset: Dataset, conditions: Sequence[Con
             default=_first_choice(usable),
             max_selections=MOST_BARS,
             key=f"compare_class_sources{so_far}",
+            **({} if so_far else {"bind": "query-params"}),
             width=420,
         )
         names = ("background", *dataset.class_names)

@@ -17,7 +17,6 @@ from orandnet_core.metrics import (
     Bootstrap,
     Interval,
     Metrics,
-    PerImage,
     ThresholdChoice,
     difference,
     precision_at_recall_difference,
@@ -130,12 +129,15 @@ def rows_of_some(rows: Sequence[Row], image_ids: Sequence[str], subset: str) -> 
         subset: which these are, in words.
 
     Returns:
-        The rows, without intervals yet; None while progress is drawn instead.
+        The rows of the sources that have any of these images, without intervals yet; None while
+        progress is drawn instead.
     """
     identities = [f"{identity_of(row.candidate)} {row.choice}" for row in rows]
     key = task_key("rows of some", subset, *image_ids, *identities)
+    wanted = set(image_ids)
+    rows = [row for row in rows if not wanted.isdisjoint(row.candidate.scores.counts.image_ids)]
     return result_or_progress(
-        key, "Adding up the images", lambda report: _each(_row_of_some, rows, report, image_ids, subset)
+        key, "Adding up the images", lambda report: _each(row_of_some, rows, report, image_ids, subset)
     )
 
 
@@ -205,18 +207,6 @@ def spread(differences: np.ndarray, most: int) -> np.ndarray:
     return order[np.linspace(0, len(order) - 1, most).round().astype(int)]
 
 
-def of_common_images(one: PerImage, other: PerImage) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """The images that both have, in the order of the first, and their mIoU in either, (N,) fractions."""
-    of_other = dict(zip(other.image_ids, other.iou, strict=True))
-    pairs = [
-        (image_id, iou, of_other[image_id])
-        for image_id, iou in zip(one.image_ids, one.iou, strict=True)
-        if image_id in of_other
-    ]
-    ids = tuple(image_id for image_id, _, _ in pairs)
-    return ids, np.array([iou for _, iou, _ in pairs]), np.array([iou for _, _, iou in pairs])
-
-
 def csv_bytes(table: pa.Table) -> bytes:
     """A table as CSV with a header."""
     buffer = io.BytesIO()
@@ -252,14 +242,16 @@ def _row(candidate: Candidate, rule: str, parameter: float | None) -> Row:
     return Row(candidate, choice, metrics, card, regret=regret)
 
 
-def _row_of_some(row: Row, image_ids: Sequence[str], subset: str) -> Row:
-    if row.choice is None:
-        return row
-    try:
-        scores = row.candidate.scores.only(image_ids, subset)
-    except OrandnetError as error:
-        return Row(row.candidate, problem=str(error))
+def row_of_some(row: Row, image_ids: Sequence[str], subset: str) -> Row:
+    """One of `rows_of_some`, at once.
+
+    Raises:
+        DataError: the source was scored on none of the images.
+    """
+    scores = row.candidate.scores.only(image_ids, subset)
     candidate = replace(row.candidate, scores=scores)
+    if row.choice is None:
+        return replace(row, candidate=candidate)
     if row.choice.rule == "calibrated" and not row.choice.unseen(scores.counts.image_ids):
         return Row(candidate, problem="all of these images are among those that chose its threshold")
     metrics, card = scores.at(row.choice)

@@ -9,6 +9,7 @@ import streamlit as st
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import OrandnetError
 from orandnet_core.render import jpeg_bytes
+from pages.components.compare_table import choose_row
 from pages.components.comparison import Row
 from pages.components.going import go_to
 from pages.components.linked_images import Linked
@@ -19,7 +20,7 @@ __all__ = ["show_gallery"]
 _COLUMNS, _ROWS = 6, 2
 _THUMBNAIL_PX = 240  # the longer side
 _ORDERS = {
-    "difference": "largest difference first",
+    "difference": "largest difference to {} first",
     "worst": "lowest mIoU first",
     "best": "highest mIoU first",
     "listed": "as listed",
@@ -27,31 +28,27 @@ _ORDERS = {
 
 
 @st.fragment
-def show_gallery(rows: Sequence[Row], linked: Linked, dataset: Dataset, against: str) -> None:
+def show_gallery(rows: Sequence[Row], linked: Linked, dataset: Dataset, against: str, so_far: str) -> None:
     """Draw it.
 
     Args:
         rows: the sources compared; two of them order the images.
         against: the label of the one that the others are compared to.
+        so_far: as in `choose_row`.
     """
     labels = {
         row.candidate.label: row.candidate.key for row in rows if row.candidate.key in linked.facts.scores
     }
     with st.container(horizontal=True, vertical_alignment="bottom"):
         order = st.selectbox(
-            "Images", list(_ORDERS), format_func=_ORDERS.get, key="compare_gallery_order",
-            bind="query-params", width=240,
+            "Images", list(_ORDERS), key="compare_gallery_order", bind="query-params", width=280,
+            format_func=lambda each: _ORDERS[each].format(against),
         )  # fmt: skip
-        others = [label for label in labels if label != against] or [against]
-        of = others[0]
+        of = against
         if order != "listed":
-            of = st.selectbox(
-                f"of {against} and" if order == "difference" else "of",
-                others,
-                key="compare_gallery_of",
-                width=220,
-            )
-    scores = [linked.facts.scores[labels[label]] for label in (against, of if of in labels else others[0])]
+            choice = [label for label in labels if order != "difference" or label != against]
+            of = choose_row("of", choice or [against], "compare_gallery_of", so_far, width=220)
+    scores = [linked.facts.scores[labels[label]] for label in (against, of)]
     places = ordered(order, linked.passes, *scores)
     page_size = _COLUMNS * _ROWS
     pages = -(-len(places) // page_size)

@@ -3,7 +3,7 @@
 Charts add conditions by a brush or a click, chips take them away; `Linked` says what they come to.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import streamlit as st
 
@@ -20,22 +20,20 @@ from pages.components.linked_images import Linked
 __all__ = ["add", "current_filter", "draw_filter", "follow", "set_classes", "to_address"]
 
 _ADDRESS = "filter"
-_STATE_KEY = "linked_filter"
+_STATE_KEY, _PROBLEMS_KEY = "linked_filter", "linked_filter_problems"
 
 
 def current_filter() -> tuple[Condition, ...]:
-    """The conditions; at first, those of the address. What is none there is said once and left out."""
+    """The conditions; at first, those of the address. What is none there is left out, and said."""
     if _STATE_KEY not in st.session_state:
         conditions, problems = conditions_of(st.query_params.get_all(_ADDRESS))
-        st.session_state[_STATE_KEY] = conditions
-        for problem in problems:
-            st.toast(f"{problem}. It was left out.", icon=":material/filter_alt_off:")
+        st.session_state[_STATE_KEY], st.session_state[_PROBLEMS_KEY] = conditions, problems
     return st.session_state[_STATE_KEY]
 
 
 def add(condition: Condition) -> None:
     """Filter by one more condition, in place of one of its kind; for callbacks."""
-    st.session_state[_STATE_KEY] = with_condition(current_filter(), condition)
+    _keep(with_condition(current_filter(), condition))
 
 
 def set_classes(class_names: Sequence[str]) -> None:
@@ -43,7 +41,7 @@ def set_classes(class_names: Sequence[str]) -> None:
     if class_names:
         add(Shows(tuple(class_names)))
     else:
-        _keep(lambda condition: not isinstance(condition, Shows))
+        _keep(each for each in current_filter() if not isinstance(each, Shows))
 
 
 def to_address(conditions: Sequence[Condition]) -> None:
@@ -65,6 +63,8 @@ def follow(drawn: Sequence[Condition]) -> None:
 
 def draw_filter(linked: Linked) -> None:
     """How many images pass, a chip for every condition, and what to do where none passes."""
+    for problem in st.session_state.get(_PROBLEMS_KEY, ()):
+        st.caption(f":material/filter_alt_off: Left out of the address: {problem}")
     images, left = len(linked.facts.image_ids), len(linked.image_ids)
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", key="linked_chips", wrap=True
@@ -80,7 +80,7 @@ def draw_filter(linked: Linked) -> None:
         for place, condition in enumerate((*linked.conditions, *linked.idle)):
             idle = condition in linked.idle
             _chip(condition, place, linked.labels, idle)
-        st.button("Clear all", type="tertiary", key="linked_clear", on_click=_keep, args=(lambda _: False,))
+        st.button("Clear all", type="tertiary", key="linked_clear", on_click=_keep, args=((),))
     if linked.idle:
         st.caption(
             ":material/info: Crossed out: not applied, as the source is not compared here or the data set "
@@ -113,10 +113,14 @@ def _chip(condition: Condition, place: int, labels: Mapping[str, str], idle: boo
         icon_position="right",
         key=f"linked_chip_{place}",
         help="Take this condition away",
-        on_click=_keep,
-        args=(lambda other: other != condition,),
+        on_click=_drop,
+        args=(condition,),
     )
 
 
-def _keep(wanted: Callable[[Condition], bool]) -> None:
-    st.session_state[_STATE_KEY] = tuple(filter(wanted, current_filter()))
+def _drop(condition: Condition) -> None:
+    _keep(each for each in current_filter() if each != condition)
+
+
+def _keep(conditions: Iterable[Condition]) -> None:
+    st.session_state[_STATE_KEY], st.session_state[_PROBLEMS_KEY] = tuple(conditions), ()

@@ -119,12 +119,8 @@ def test_nothing_left_says_how_to_widen(app: AppTest):
 
 
 def test_what_is_no_filter_or_not_there_is_said(app: AppTest):
-    app.query_params["filter"] = ["nonsense", "class~no such class"]
-    app.run()
-    app.switch_page(f"pages/{COMPARE}")
-    app.run()
-    assert "filter 'nonsense'" in "".join(toast.value for toast in app.toast)
-    page = settled(app)
+    page = linked_page(app, "nonsense", "class~no such class")
+    assert "filter 'nonsense'" in captions(page)
     assert "not applied" in captions(page)
     assert chips(page) == ["~~showing no such class~~"]
     assert "scenes train · 9 images ·" in captions(page)
@@ -182,16 +178,16 @@ def test_images_that_one_source_lacks_are_no_number_there(sample: Dataset, score
 def test_a_calibrated_row_without_images_of_its_own_says_so(scored: PairScores):
     row = rows(scored, lambda counts: calibrated(counts, 3))[0]
     seen, unseen = sorted(row.choice.seen_ids), row.choice.unseen(row.candidate.scores.counts.image_ids)
-    lost = comparison._row_of_some(row, seen, "by hand")
+    lost = comparison.row_of_some(row, seen, "by hand")
     assert "chose its threshold" in lost.problem
-    kept = comparison._row_of_some(row, [*seen, *unseen[:2]], "by hand")
+    kept = comparison.row_of_some(row, [*seen, *unseen[:2]], "by hand")
     assert (kept.card.images, kept.card.threshold_rule) == (2, "calibrated")
     expected = row.candidate.scores.counts.select(unseen[:2]).total().at(row.choice.value)
     assert kept.metrics.mean_iou == pytest.approx(expected.mean_iou)
 
 
 def test_downloaded_curves_say_of_which_images(scored: PairScores):
-    some = comparison._row_of_some(rows(scored)[0], scored.scores["cnn"].counts.image_ids[:4], "by hand")
+    some = comparison.row_of_some(rows(scored)[0], scored.scores["cnn"].counts.image_ids[:4], "by hand")
     table = comparison.curves_table([some.candidate])
     assert set(table["subset"].to_pylist()) == {"by hand"}
     assert set(table["images"].to_pylist()) == {4}
