@@ -89,10 +89,10 @@ def draw_filter(linked: Linked) -> None:
     if not left:
         st.info(_how_to_widen(linked), title="No image passes all of this", icon=":material/filter_alt_off:")
     elif linked.conditions:
-        st.caption(
-            "Everything below is of these images alone, at thresholds that were chosen on all of them: a "
-            "filter tunes nothing."
-        )
+        told = "Numbers below are of these images alone, at thresholds chosen on all of them."
+        if any(not isinstance(each, Shows) for each in linked.conditions):
+            told += " A source by whose own score images are chosen is favoured or punished by the choice."
+        st.caption(told)
 
 
 def _how_to_widen(linked: Linked) -> str:

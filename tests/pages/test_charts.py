@@ -194,3 +194,14 @@ def test_images_keep_their_names_with_their_points():
     points = click_charts.image_scatter(names, x, 1 - x, "A", "B").data[1]
     for index, name in itertools.islice(enumerate(names), 5):
         assert (points.customdata[index], points.x[index], points.y[index]) == (name, x[index], 1 - x[index])
+
+
+def test_images_that_do_not_pass_stay_in_sight_with_their_names():
+    names, passes = [f"image {i}" for i in range(5)], np.array([True, False, False, True, True])
+    x = np.linspace(0, 1, 5)
+    _, faint, passing = click_charts.image_scatter(names, x, 1 - x, "A", "B", passes).data
+    assert list(faint.customdata) == ["image 1", "image 2"]
+    assert list(passing.customdata) == ["image 0", "image 3", "image 4"]
+    assert passing.x.tolist() == x[passes].tolist()
+    assert faint.marker.opacity < passing.marker.opacity
+    assert len(click_charts.image_scatter(names, x, 1 - x, "A", "B", ~passes & passes).data) == 2
