@@ -139,10 +139,10 @@ def _report(rows: Sequence[Row], reference: Row | None, dataset: Dataset) -> byt
     return report_html(entries, dataset.class_names).encode()
 
 
-def link(rows: Sequence[Row], conditions: Sequence[Condition], dataset: Dataset) -> Linked | None:
+def link(rows: Sequence[Row], conditions: tuple[Condition, ...], dataset: Dataset) -> Linked | None:
     """The filter on the images that were scored; None while what it asks of them is worked out."""
     facts = facts_of(rows, dataset)
-    return facts and Linked.of(facts, {row.candidate.key: row.candidate.label for row in rows}, conditions)
+    return facts and Linked(facts, {row.candidate.key: row.candidate.label for row in rows}, conditions)
 
 
 current = current_selection()
@@ -160,7 +160,7 @@ if whole is None:
 chosen_filter = current_filter()
 to_address(chosen_filter)
 head = st.container(
-    horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="medium"
+    horizontal=True, vertical_alignment="top", horizontal_alignment="distribute", gap="medium"
 )
 filter_slot, table_slot, intervals_slot, charts_slot = (
     head.container(), st.container(), st.container(), st.container()

@@ -118,7 +118,7 @@ def show_classes(rows: Sequence[Row], dataset: Dataset, conditions: Sequence[Con
 @st.fragment
 def show_images(rows: Sequence[Row], linked: Linked, so_far: str) -> None:
     """Every image under one source and under two, to brush; a click on a point opens it."""
-    linked_filter.follow((*linked.conditions, *linked.idle))
+    linked_filter.follow(linked.chosen)
     usable = {row.candidate.label: row for row in rows if row.candidate.key in linked.facts.scores}
     labels = list(usable)
     left, right = st.columns(2)

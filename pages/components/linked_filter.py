@@ -69,7 +69,7 @@ def draw_filter(linked: Linked) -> None:
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", key="linked_chips", wrap=True
     ):
-        if not linked.conditions and not linked.idle:
+        if not linked.chosen:
             st.caption(
                 f":material/filter_alt: All **{images:,}** images. Drag over a chart, or click a bar, and "
                 "the whole page follows.",
@@ -77,9 +77,8 @@ def draw_filter(linked: Linked) -> None:
             )
             return
         st.markdown(f":material/filter_alt: **{left:,}** of {images:,} images", width="content")
-        for place, condition in enumerate((*linked.conditions, *linked.idle)):
-            idle = condition in linked.idle
-            _chip(condition, place, linked.labels, idle)
+        for place, condition in enumerate(linked.chosen):
+            _chip(condition, place, linked.labels, idle=condition in linked.idle)
         st.button("Clear all", type="tertiary", key="linked_clear", on_click=_keep, args=((),))
     if linked.idle:
         st.caption(

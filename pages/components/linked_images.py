@@ -30,20 +30,22 @@ class Linked:
     Attributes:
         facts: of all images.
         labels: of the sources on screen, by key.
-        conditions: those that are applied.
-        idle: those about a source or class that is not there now.
+        chosen: the conditions, as they were set.
     """
 
     facts: ImageFacts
     labels: Mapping[str, str]
-    conditions: tuple[Condition, ...]
-    idle: tuple[Condition, ...] = ()
+    chosen: tuple[Condition, ...]
 
-    @classmethod
-    def of(cls, facts: ImageFacts, labels: Mapping[str, str], conditions: Sequence[Condition]) -> "Linked":
-        """The conditions, those set apart that ask in vain."""
-        idle = tuple(each for each in conditions if each.asks_in_vain(facts))
-        return cls(facts, labels, tuple(each for each in conditions if each not in idle), idle)
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Those that are applied."""
+        return tuple(each for each in self.chosen if not each.asks_in_vain(self.facts))
+
+    @property
+    def idle(self) -> tuple[Condition, ...]:
+        """Those about a source or class that is not there now."""
+        return tuple(each for each in self.chosen if each.asks_in_vain(self.facts))
 
     @cached_property
     def passes(self) -> Array:

@@ -5,6 +5,7 @@ from html import escape
 import streamlit as st
 
 from orandnet_core.errors import OrandnetError
+from pages.components.selection import current_selection
 from train.named_files import MAX_NAME
 from train.views import SavedView, delete_view, save_view, saved_views
 
@@ -35,7 +36,8 @@ def draw_views(page: str) -> None:
                 for each in saved.values():
                     with st.container(horizontal=True, vertical_alignment="center"):
                         # A link, as anybody would open it: nothing of the present view is left over.
-                        st.html(f'<a href="{escape(each.address)}" target="_self">{escape(each.name)}</a>')
+                        href, label = escape(each.address), escape(each.name)
+                        st.html(f'<a href="{href}" target="_self" style="color: inherit">{label}</a>')
                         st.button(
                             "Delete", icon=":material/delete:", type="tertiary",
                             key=f"view_delete {each.name}", on_click=delete_view, args=(each.name,),
@@ -44,7 +46,11 @@ def draw_views(page: str) -> None:
 
 def _save(page: str) -> None:
     name = st.session_state["view_name"].strip()
-    query = {key: tuple(st.query_params.get_all(key)) for key in st.query_params}
+    selection = current_selection()
+    # What the sidebar has at first is not in the address, and may be another thing tomorrow.
+    of_sidebar = {"dataset": selection.dataset.name, "split": selection.split, "run": selection.run or ""}
+    query = {key: (value,) for key, value in of_sidebar.items() if value}
+    query |= {key: tuple(st.query_params.get_all(key)) for key in st.query_params}
     try:
         save_view(SavedView(name=name, page=page, query=query))
     except OrandnetError as error:

@@ -119,11 +119,11 @@ def test_nothing_left_says_how_to_widen(app: AppTest):
 
 
 def test_what_is_no_filter_or_not_there_is_said(app: AppTest):
-    page = linked_page(app, "nonsense", "class~no such class")
+    page = linked_page(app, "nonsense", "class~no such class", "best~cnn~0~1")
     assert "filter 'nonsense'" in captions(page)
     assert "not applied" in captions(page)
-    assert chips(page) == ["~~showing no such class~~"]
-    assert "scenes train · 9 images ·" in captions(page)
+    assert chips(page) == ["~~showing no such class~~", "own best threshold of CNN 0 to 1"]
+    assert "scenes train · 9 images (only own best threshold of CNN 0 to 1) ·" in captions(page)
 
 
 def test_the_view_can_be_saved_and_deleted(app: AppTest):
@@ -135,6 +135,11 @@ def test_the_view_can_be_saved_and_deleted(app: AppTest):
     saved = saved_views("compare")["mine"]
     assert saved.query["filter"] == ("miou~cnn~0~0.99",)
     assert saved.query["compare_rule"] == ("Oracle",)
+    assert [saved.query[name] for name in ("dataset", "split", "run")] == [
+        ("scenes",),
+        ("train",),
+        ("sample",),
+    ]
     settled(page).button(key="view_delete mine").click().run()
     assert saved_views("compare") == {}
 
@@ -233,6 +238,6 @@ def test_the_filter_in_words(sample: Dataset, scored: PairScores):
     from orandnet_core.image_filter import Shows
 
     facts = gather(rows(scored), ("background", *sample.class_names), silent)
-    linked = Linked.of(facts, {"cnn": "CNN"}, (Shows(("background",)), Shows(("gone",))))
+    linked = Linked(facts, {"cnn": "CNN"}, (Shows(("background",)), Shows(("gone",))))
     assert (linked.subset, linked.idle) == ("showing background", (Shows(("gone",)),))
     assert linked.image_ids == facts.image_ids
