@@ -14,7 +14,7 @@ from orandnet_core.image_filter import BestThresholdWithin, Condition, ScoresWit
 from orandnet_core.metrics import THRESHOLDS
 from pages.components import charts, click_charts, comparison, linked_charts, linked_filter
 from pages.components.chart_style import CHART_CONFIG, METRIC_LABELS
-from pages.components.compare_table import choose_row
+from pages.components.compare_table import choose_row, keep_choice
 from pages.components.comparison import Row
 from pages.components.going import go_to
 from pages.components.linked_charts import BRUSH_CONFIG, brushed
@@ -74,14 +74,15 @@ def show_classes(rows: Sequence[Row], dataset: Dataset, conditions: Sequence[Con
     linked_filter.follow(conditions)
     usable = {row.candidate.label: row for row in rows if row.metrics is not None}
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        keep_choice("compare_class_metric", list(METRIC_LABELS), "iou")
         metric = st.segmented_control(
-            "Per class", list(METRIC_LABELS), default="iou", required=True, key="compare_class_metric",
+            "Per class", list(METRIC_LABELS), required=True, key="compare_class_metric",
             bind="query-params", format_func=lambda name: {"iou": "IoU"}.get(name, METRIC_LABELS[name]),
         )  # fmt: skip
+        keep_choice(f"compare_class_sources{so_far}", list(usable), _first_choice(usable))
         chosen = st.multiselect(
             "Sources",
             list(usable),
-            default=_first_choice(usable),
             max_selections=MOST_BARS,
             key=f"compare_class_sources{so_far}",
             **({} if so_far else {"bind": "query-params"}),

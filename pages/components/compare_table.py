@@ -10,7 +10,7 @@ from pages.components import comparison
 from pages.components.comparison import AT_RECALL, Row
 from pages.components.protocol import protocol_popover, rule_label
 
-__all__ = ["choose_row", "show_table"]
+__all__ = ["choose_row", "keep_choice", "show_table"]
 
 
 def show_table(rows: Sequence[Row], so_far: str) -> Row | None:
@@ -64,10 +64,25 @@ def choose_row(
         default: the place of the one that is chosen at first.
     """
     bind = {} if so_far else {"bind": "query-params"}
-    chosen = st.selectbox(
-        label, labels, index=default % len(labels), key=f"{key}{so_far}", **bind, **settings
-    )
-    return chosen if chosen in labels else labels[default]
+    key = f"{key}{so_far}"
+    keep_choice(key, labels, labels[default])
+    return st.selectbox(label, labels, key=key, **bind, **settings)
+
+
+def keep_choice(key: str, options: Sequence[str], default: str | list[str]) -> None:
+    """Have a choice outlast runs of the page that end before it is drawn, in the address, too.
+
+    Args:
+        key: of the control, which has no default of its own.
+        options: what there is to choose from now; a choice that is none of them starts anew.
+        default: chosen at first.
+    """
+    if key not in st.session_state and key in st.query_params:
+        return  # the control takes it from the address
+    chosen = st.session_state.get(key)
+    several = isinstance(chosen, list)
+    is_there = chosen is not None and set(chosen if several else [chosen]) <= set(options)
+    st.session_state[key] = chosen if is_there else default
 
 
 def _shown_table(table: pa.Table) -> pa.Table:

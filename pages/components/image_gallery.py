@@ -9,7 +9,7 @@ import streamlit as st
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import OrandnetError
 from orandnet_core.render import jpeg_bytes
-from pages.components.compare_table import choose_row
+from pages.components.compare_table import choose_row, keep_choice
 from pages.components.comparison import Row
 from pages.components.going import go_to
 from pages.components.linked_images import Linked
@@ -40,6 +40,7 @@ def show_gallery(rows: Sequence[Row], linked: Linked, dataset: Dataset, against:
         row.candidate.label: row.candidate.key for row in rows if row.candidate.key in linked.facts.scores
     }
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        keep_choice("compare_gallery_order", list(_ORDERS), "difference")
         order = st.selectbox(
             "Images", list(_ORDERS), key="compare_gallery_order", bind="query-params", width=280,
             format_func=lambda each: _ORDERS[each].format(against),

@@ -11,6 +11,8 @@ from tests.browser.on_page import brush, plot, query, ready
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PATIENCE_MS = 120_000
+expect.set_options(timeout=PATIENCE_MS)
+CHIPS = "[class*='st-key-linked_chip_'] [data-testid='stBaseButton-secondary']"
 KEPT = re.compile(r"(\d+) of 9 images")
 
 
@@ -37,13 +39,13 @@ def drawn(page: Page) -> None:
 
 
 def address_is(page: Page, pattern: str) -> None:
-    expect(page).to_have_url(re.compile(pattern), timeout=PATIENCE_MS)
+    expect(page).to_have_url(re.compile(pattern))
 
 
 def kept(page: Page) -> int:
     """How many images pass, as the page says."""
     text = page.locator(".st-key-linked_chips")
-    expect(text).to_contain_text(KEPT, timeout=PATIENCE_MS)
+    expect(text).to_contain_text(KEPT)
     return int(KEPT.search(text.inner_text())[1])
 
 
@@ -58,27 +60,29 @@ def test_a_brush_filters_the_page_and_the_address_shares_it(page: Page, browser:
     assert float(low) == pytest.approx(0.01, abs=0.02)
     assert float(high) == pytest.approx(0.8, abs=0.02)
     expect(page.get_by_text(f"scenes train · {some} images (only mIoU of CNN").first).to_be_visible()
-    expect(page.locator("[class*='st-key-gallery_'] button")).to_have_count(some)
+    expect(page.locator("[class*='st-key-gallery-'] [data-testid='stBaseButton-tertiary']")).to_have_count(
+        some
+    )
 
     # A second brush, in the scatter: both hold.
     brush(page, "compare_images", (0.02, 0.02), (0.98, 0.98))
     address_is(page, "filter=.*filter=")
     drawn(page)
     assert kept(page) == some
-    expect(page.locator("[class*='st-key-linked_chip_'] button")).to_have_count(2)
+    expect(page.locator(CHIPS)).to_have_count(2)
 
     other = browser.new_page()
     other.goto(page.url)
     drawn(other)
     assert kept(other) == some
-    expect(other.locator("[class*='st-key-linked_chip_'] button")).to_have_count(2)
+    expect(other.locator(CHIPS)).to_have_count(2)
     other.close()
 
-    page.locator(".st-key-linked_chip_0 button").click()
+    page.locator(CHIPS).first.click()
     address_is(page, "^(?!.*filter=.*filter=)")
     drawn(page)
     assert query(page)["filter"].startswith("both~cnn~")
-    page.get_by_role("button", name="Clear all").click()
+    page.locator(".st-key-linked_clear button").click()
     address_is(page, "^(?!.*filter=)")
     expect(page.get_by_text(re.compile("All 9 images"))).to_be_visible(timeout=PATIENCE_MS)
 
@@ -115,7 +119,7 @@ def test_a_view_is_saved_by_name_and_opened_as_it_was(page: Page):
     page.get_by_role("button", name="Save this view").click()
     page.get_by_role("button", name="Views", exact=True).wait_for()
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Clear all").click()
+    page.locator(".st-key-linked_clear button").click()
     address_is(page, "^(?!.*filter=)")
     drawn(page)
 

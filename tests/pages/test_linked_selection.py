@@ -1,5 +1,6 @@
 """Linked selection on Compare against the core: who passes, what is scored on them, and what is said."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -241,3 +242,22 @@ def test_the_filter_in_words(sample: Dataset, scored: PairScores):
     linked = Linked(facts, {"cnn": "CNN"}, (Shows(("background",)), Shows(("gone",))))
     assert (linked.subset, linked.idle) == ("showing background", (Shows(("gone",)),))
     assert linked.image_ids == facts.image_ids
+
+
+def test_choices_outlast_the_time_that_adding_up_takes(
+    app: AppTest, sample: Dataset, monkeypatch: pytest.MonkeyPatch
+):
+    page = linked_page(app)
+    page.selectbox(key="compare_x").set_value("ViT").run()
+    row_of_some = comparison.row_of_some
+
+    def slow(*row):
+        time.sleep(0.3)
+        return row_of_some(*row)
+
+    monkeypatch.setattr(comparison, "row_of_some", slow)
+    page.multiselect(key="linked_classes").set_value([sample.class_names[0]]).run()
+    assert not [box for box in page.selectbox if box.key == "compare_x"]  # the sums are still to come
+    settled(page)
+    assert page.selectbox(key="compare_x").value == "ViT"
+    assert page.query_params["compare_x"] in ("ViT", ["ViT"])
