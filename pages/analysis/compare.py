@@ -8,6 +8,7 @@ from orandnet_core.datasets import Dataset
 from orandnet_core.fusion import RULES
 from orandnet_core.image_filter import Condition
 from orandnet_core.metrics import THRESHOLD_RULES, THRESHOLDS
+from orandnet_core.protocol import ProtocolCard
 from pages.components import comparison
 from pages.components.compare_charts import show_classes, show_curves, show_images
 from pages.components.compare_closer import show_closer
@@ -16,7 +17,7 @@ from pages.components.comparison import Candidate, Row
 from pages.components.empty import require_cams, require_dataset
 from pages.components.image_gallery import show_gallery
 from pages.components.linked_filter import current_filter, draw_filter, to_address
-from pages.components.linked_images import Linked, facts_of
+from pages.components.linked_images import Linked, facts_of, images_table
 from pages.components.offers import offers_of
 from pages.components.print_figure import comparison_png
 from pages.components.saved_views import draw_views
@@ -101,11 +102,13 @@ def choose_rule() -> tuple[str, float | None]:
     return rule, parameter
 
 
-def show_downloads(rows: Sequence[Row], reference: Row | None, dataset: Dataset) -> None:
+def show_downloads(
+    rows: Sequence[Row], reference: Row | None, linked: Linked | None, dataset: Dataset
+) -> None:
     table = comparison.table_of(rows, reference)
     candidates = [row.candidate for row in rows]
     card = candidates[0].scores.card
-    some = "" if card.subset == card.__class__.subset else "-filtered"
+    some = "" if card.subset == ProtocolCard.subset else "-filtered"
     stem = f"compare-{card.dataset}-{card.split}{some}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Download", width="content")
@@ -119,6 +122,8 @@ def show_downloads(rows: Sequence[Row], reference: Row | None, dataset: Dataset)
                                                    [row.card for row in rows if row.card]), f"{stem}.png"),
             *([("Report, HTML", lambda: _report(rows, reference, dataset), f"{stem}.html")]
               if any(row.resampled is not None for row in rows) else []),
+            *([("Images, CSV", lambda: comparison.csv_bytes(images_table(linked)), f"{stem}-images.csv")]
+              if linked else []),
         ):  # fmt: skip
             st.download_button(
                 label, make, name, on_click="ignore", type="tertiary", icon=":material/download:"
@@ -210,4 +215,4 @@ with charts_slot:
             show_images(whole, linked, suffix)
             show_gallery(whole, linked, opened, compared_to.candidate.label, suffix)
         show_closer(compared, whole, opened, current)
-    show_downloads(compared, compared_to, opened)
+    show_downloads(compared, compared_to, linked, opened)

@@ -101,13 +101,14 @@ def show_classes(rows: Sequence[Row], dataset: Dataset, conditions: Sequence[Con
     if not chosen:
         st.caption("Choose a source to see its classes.")
         return
+    figure = charts.class_bars(
+        names,
+        {label: getattr(usable[label].metrics, metric) for label in chosen},
+        {label: usable[label].candidate.rule for label in chosen},
+        height=340,
+    )
     st.plotly_chart(
-        charts.class_bars(
-            ("background", *dataset.class_names),
-            {label: getattr(usable[label].metrics, metric) for label in chosen},
-            {label: usable[label].candidate.rule for label in chosen},
-            height=340,
-        ),
+        linked_charts.brush_across(figure),
         config=BRUSH_CONFIG,
         key="compare_classes",
         on_select=_take_classes,

@@ -16,6 +16,7 @@ from pages.components.chart_style import CHART_CONFIG, COLOURS, NEUTRAL, styled
 __all__ = [
     "BRUSH_CONFIG",
     "Box",
+    "brush_across",
     "brushed",
     "clicked_names",
     "mark_box",
@@ -60,6 +61,11 @@ def brushed(selection: Mapping) -> Box | None:
     return Box(*ends[0], *ends[1])
 
 
+def brush_across(figure: go.Figure) -> go.Figure:
+    """The figure with a brush along its horizontal axis in the place of the zoom."""
+    return figure.update_layout(dragmode="select", selectdirection="h", clickmode="event+select")
+
+
 def clicked_names(selection: Mapping) -> tuple[tuple[str, ...], bool]:
     """The names along the horizontal axis of what was selected, and whether by a brush (else by a click)."""
     found = selection.get("selection", {})
@@ -94,7 +100,7 @@ def score_histogram(
         range=[-0.01, 1.01], tickformat=".0%", title_text=f"mIoU of {label}, each image by itself"
     )
     figure.update_yaxes(title_text="images", rangemode="tozero")
-    _brush_across(figure)
+    brush_across(figure).update_layout(barmode="overlay", bargap=0.06)
     return styled(figure, height, hovermode="closest")
 
 
@@ -122,7 +128,7 @@ def with_best_thresholds(
     )
     if within is not None:
         _mark(figure, within)
-    _brush_across(figure)
+    brush_across(figure).update_layout(barmode="overlay", bargap=0.06)
     return figure
 
 
@@ -133,12 +139,6 @@ def mark_box(figure: go.Figure, across: tuple[float, float], up: tuple[float, fl
 
 def _mark(figure: go.Figure, within: tuple[float, float]) -> None:
     figure.add_shape(type="rect", x0=within[0], x1=within[1], y0=0, y1=1, xref="x", yref="y domain", **_MARK)
-
-
-def _brush_across(figure: go.Figure) -> None:
-    figure.update_layout(
-        dragmode="select", selectdirection="h", clickmode="event+select", barmode="overlay", bargap=0.06
-    )
 
 
 def _add_bars(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 
 from orandnet_core.datasets import Dataset
 from orandnet_core.image_filter import Condition, ImageFacts, passing
@@ -18,7 +19,7 @@ from pages.components.comparison import Row, identity_of
 from pages.components.scores import task_key
 from pages.components.tasks import Report, result_or_progress
 
-__all__ = ["Linked", "facts_of", "gather"]
+__all__ = ["Linked", "facts_of", "gather", "images_table"]
 
 Array = np.ndarray
 
@@ -61,6 +62,15 @@ class Linked:
     def subset(self) -> str:
         """Which images these are, in words."""
         return "; ".join(each.sentence(self.labels) for each in self.conditions)
+
+
+def images_table(linked: Linked) -> pa.Table:
+    """A row an image that passes: its own mIoU and best threshold under every source, null where none."""
+    columns: dict[str, object] = {"image_id": linked.image_ids}
+    for name, by_source in (("miou", linked.facts.scores), ("best_threshold", linked.facts.best_thresholds)):
+        for source, values in by_source.items():
+            columns[f"{name} {source}"] = pa.array(values[linked.passes], from_pandas=True)
+    return pa.table(columns)
 
 
 def facts_of(rows: Sequence[Row], dataset: Dataset) -> ImageFacts | None:

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from orandnet_core.datasets import Dataset
 from orandnet_core.fusion import Fusion
+from orandnet_core.image_filter import ScoreWithin, Shows
 from orandnet_core.metrics import bootstrap, per_image
 from orandnet_core.metrics.thresholds import calibrated, oracle
 from orandnet_core.scoring import PairScores, score_pair, store_source
@@ -17,7 +18,7 @@ from pages.components import comparison
 from pages.components.comparison import Candidate, Row
 from pages.components.image_gallery import ordered
 from pages.components.linked_charts import brushed, clicked_names, score_histogram
-from pages.components.linked_images import Linked, gather
+from pages.components.linked_images import Linked, gather, images_table
 from tests.pages.opening import captions, opened, settled
 
 COMPARE = "analysis/compare.py"
@@ -199,6 +200,17 @@ def test_downloaded_curves_say_of_which_images(scored: PairScores):
     assert set(table["images"].to_pylist()) == {4}
 
 
+def test_the_images_that_pass_can_be_taken_along(sample: Dataset, scored: PairScores):
+    facts = gather(rows(scored), ("background", *sample.class_names), silent)
+    middle = float(np.median(facts.scores["and"]))
+    linked = Linked(facts, {}, (ScoreWithin("and", 0, round(middle, 3)),))
+    table = images_table(linked).to_pydict()
+    assert table["image_id"] == list(linked.image_ids)
+    assert 0 < len(table["image_id"]) < 9
+    assert max(table["miou and"]) <= middle + 0.001
+    assert table["best_threshold cnn"] == facts.best_thresholds["cnn"][linked.passes].tolist()
+
+
 def test_the_gallery_s_orders():
     passes = np.array([True, True, False, True, True])
     first = np.array([0.1, 0.9, 0.0, np.nan, 0.5])
@@ -236,8 +248,6 @@ def test_a_click_on_bars_names_a_class_once():
 
 
 def test_the_filter_in_words(sample: Dataset, scored: PairScores):
-    from orandnet_core.image_filter import Shows
-
     facts = gather(rows(scored), ("background", *sample.class_names), silent)
     linked = Linked(facts, {"cnn": "CNN"}, (Shows(("background",)), Shows(("gone",))))
     assert (linked.subset, linked.idle) == ("showing background", (Shows(("gone",)),))
