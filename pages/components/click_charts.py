@@ -64,7 +64,7 @@ def image_scatter(
             )
     figure.update_xaxes(range=[-0.02, 1.02], tickformat=".0%", title_text=x_label)
     figure.update_yaxes(range=[-0.02, 1.02], tickformat=".0%", title_text=y_label)
-    figure.update_layout(showlegend=False, clickmode="event+select", dragmode="select")
+    figure.update_layout(showlegend=False, clickmode="event+select", dragmode=False)
     return styled(figure, height, hovermode="closest")
 
 

@@ -25,6 +25,7 @@ from pages.components.scores import NETWORKS
 __all__ = ["show_classes", "show_curves", "show_images"]
 
 MOST_POINTS = 2000  # of the scatter of images; the browser draws each
+_MOUSE = {"open": "click opens", "keep": "drag keeps"}
 MOST_BARS = 5  # sources a class; more are a thicket
 
 
@@ -74,15 +75,16 @@ def show_classes(rows: Sequence[Row], dataset: Dataset, conditions: Sequence[Con
     linked_filter.follow(conditions)
     usable = {row.candidate.label: row for row in rows if row.metrics is not None}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        keep_choice("compare_class_metric", list(METRIC_LABELS), "iou")
+        keep_choice("compare_class_metric", list(METRIC_LABELS))
         metric = st.segmented_control(
-            "Per class", list(METRIC_LABELS), required=True, key="compare_class_metric",
+            "Per class", list(METRIC_LABELS), default="iou", required=True, key="compare_class_metric",
             bind="query-params", format_func=lambda name: {"iou": "IoU"}.get(name, METRIC_LABELS[name]),
         )  # fmt: skip
-        keep_choice(f"compare_class_sources{so_far}", list(usable), _first_choice(usable))
+        keep_choice(f"compare_class_sources{so_far}", list(usable))
         chosen = st.multiselect(
             "Sources",
             list(usable),
+            default=_first_choice(usable),
             max_selections=MOST_BARS,
             key=f"compare_class_sources{so_far}",
             **({} if so_far else {"bind": "query-params"}),
@@ -107,8 +109,9 @@ def show_classes(rows: Sequence[Row], dataset: Dataset, conditions: Sequence[Con
         {label: usable[label].candidate.rule for label in chosen},
         height=340,
     )
+    # A click chooses; Streamlit tells no clicks while a drag makes a box, which the chart's menu offers.
     st.plotly_chart(
-        linked_charts.brush_across(figure),
+        figure.update_layout(dragmode=False),
         config=BRUSH_CONFIG,
         key="compare_classes",
         on_select=_take_classes,
@@ -131,7 +134,13 @@ def show_images(rows: Sequence[Row], linked: Linked, so_far: str) -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             across = choose_row("Per image, across", labels, "compare_x", so_far)
             up = choose_row("and up", labels, "compare_y", so_far, default=-1)
-        _scatter(usable[across], usable[up], linked)
+            keep_choice("compare_mouse", list(_MOUSE))
+            # Streamlit tells no clicks while a drag makes a box: it is the one or the other.
+            mouse = st.segmented_control(
+                "Mouse", list(_MOUSE), default="open", required=True, key="compare_mouse", bind="query-params",
+                format_func=_MOUSE.get,
+            )  # fmt: skip
+        _scatter(usable[across], usable[up], linked, by_box=mouse == "keep")
 
 
 def _histogram(row: Row, linked: Linked) -> None:
@@ -153,7 +162,7 @@ def _histogram(row: Row, linked: Linked) -> None:
     st.caption("Each image's mean over the classes that it shows · drag across to keep a range")
 
 
-def _scatter(across: Row, up: Row, linked: Linked) -> None:
+def _scatter(across: Row, up: Row, linked: Linked, by_box: bool) -> None:
     x, y = (linked.facts.scores[row.candidate.key] for row in (across, up))
     names = across.candidate.label, up.candidate.label
     shown = _spread_first(y - x, linked.passes, MOST_POINTS)
@@ -167,7 +176,7 @@ def _scatter(across: Row, up: Row, linked: Linked) -> None:
             ends = condition.across, condition.up
             linked_charts.mark_box(figure, *((each.low, each.high) for each in ends))
     st.plotly_chart(
-        figure,
+        figure.update_layout(dragmode="select" if by_box else False),
         config=BRUSH_CONFIG,
         key="compare_images",
         on_select=partial(_take_box_or_open, *keys),
@@ -178,8 +187,8 @@ def _scatter(across: Row, up: Row, linked: Linked) -> None:
     better = int((y > x)[both].sum())
     capped = f"{len(shown):,} points, spread over all differences · " if len(shown) == MOST_POINTS else ""
     st.caption(
-        f"{capped}{names[1]} is better on {better:,} of {int(both.sum()):,} images · click a point to open "
-        "it in Inspect, drag a box to keep its images"
+        f"{capped}{names[1]} is better on {better:,} of {int(both.sum()):,} images · "
+        f"{'drag a box to keep its images' if by_box else 'click a point to open it in Inspect'}"
     )
 
 

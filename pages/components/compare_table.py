@@ -65,24 +65,23 @@ def choose_row(
     """
     bind = {} if so_far else {"bind": "query-params"}
     key = f"{key}{so_far}"
-    keep_choice(key, labels, labels[default])
-    return st.selectbox(label, labels, key=key, **bind, **settings)
+    keep_choice(key, labels)
+    return st.selectbox(label, labels, index=default % len(labels), key=key, **bind, **settings)
 
 
-def keep_choice(key: str, options: Sequence[str], default: str | list[str]) -> None:
+def keep_choice(key: str, options: Sequence[str]) -> None:
     """Have a choice outlast runs of the page that end before it is drawn, in the address, too.
 
     Args:
-        key: of the control, which has no default of its own.
+        key: of the control.
         options: what there is to choose from now; a choice that is none of them starts anew.
-        default: chosen at first.
     """
-    if key not in st.session_state and key in st.query_params:
-        return  # the control takes it from the address
-    chosen = st.session_state.get(key)
-    several = isinstance(chosen, list)
-    is_there = chosen is not None and set(chosen if several else [chosen]) <= set(options)
-    st.session_state[key] = chosen if is_there else default
+    if key in st.session_state:
+        chosen = st.session_state[key]
+        if set(chosen if isinstance(chosen, list) else [chosen]) <= set(options):
+            st.session_state[key] = chosen
+        else:
+            del st.session_state[key]
 
 
 def _shown_table(table: pa.Table) -> pa.Table:

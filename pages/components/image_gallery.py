@@ -40,7 +40,7 @@ def show_gallery(rows: Sequence[Row], linked: Linked, dataset: Dataset, against:
         row.candidate.label: row.candidate.key for row in rows if row.candidate.key in linked.facts.scores
     }
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        keep_choice("compare_gallery_order", list(_ORDERS), "difference")
+        keep_choice("compare_gallery_order", list(_ORDERS))
         order = st.selectbox(
             "Images", list(_ORDERS), key="compare_gallery_order", bind="query-params", width=280,
             format_func=lambda each: _ORDERS[each].format(against),

@@ -16,7 +16,6 @@ from pages.components.chart_style import CHART_CONFIG, COLOURS, NEUTRAL, styled
 __all__ = [
     "BRUSH_CONFIG",
     "Box",
-    "brush_across",
     "brushed",
     "clicked_names",
     "mark_box",
@@ -61,7 +60,7 @@ def brushed(selection: Mapping) -> Box | None:
     return Box(*ends[0], *ends[1])
 
 
-def brush_across(figure: go.Figure) -> go.Figure:
+def _brush_across(figure: go.Figure) -> go.Figure:
     """The figure with a brush along its horizontal axis in the place of the zoom."""
     return figure.update_layout(dragmode="select", selectdirection="h", clickmode="event+select")
 
@@ -100,7 +99,7 @@ def score_histogram(
         range=[-0.01, 1.01], tickformat=".0%", title_text=f"mIoU of {label}, each image by itself"
     )
     figure.update_yaxes(title_text="images", rangemode="tozero")
-    brush_across(figure).update_layout(barmode="overlay", bargap=0.06)
+    _brush_across(figure).update_layout(barmode="overlay", bargap=0.06)
     return styled(figure, height, hovermode="closest")
 
 
@@ -128,7 +127,7 @@ def with_best_thresholds(
     )
     if within is not None:
         _mark(figure, within)
-    brush_across(figure).update_layout(barmode="overlay", bargap=0.06)
+    _brush_across(figure).update_layout(barmode="overlay", bargap=0.06)
     return figure
 
 

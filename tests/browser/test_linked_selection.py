@@ -65,6 +65,9 @@ def test_a_brush_filters_the_page_and_the_address_shares_it(page: Page, browser:
     expect(page.locator(PICTURES)).to_have_count(some)
 
     # A second brush, in the scatter: both hold.
+    page.get_by_role("radio", name="drag keeps").click()
+    address_is(page, "compare_mouse=")
+    drawn(page)
     brush(page, "compare_images", (0.02, 0.02), (0.98, 0.98))
     address_is(page, "filter=.*filter=")
     drawn(page)
