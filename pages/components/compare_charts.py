@@ -137,8 +137,8 @@ def show_images(rows: Sequence[Row], linked: Linked, so_far: str) -> None:
             keep_choice("compare_mouse", list(_MOUSE))
             # Streamlit tells no clicks while a drag makes a box: it is the one or the other.
             mouse = st.segmented_control(
-                "Mouse", list(_MOUSE), default="open", required=True, key="compare_mouse", bind="query-params",
-                format_func=_MOUSE.get,
+                "Mouse", list(_MOUSE), default="open", required=True, key="compare_mouse",
+                bind="query-params", format_func=_MOUSE.get,
             )  # fmt: skip
         _scatter(usable[across], usable[up], linked, by_box=mouse == "keep")
 
