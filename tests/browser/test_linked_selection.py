@@ -75,6 +75,7 @@ def test_a_brush_filters_the_page_and_the_address_shares_it(page: Page, browser:
     expect(page.locator(CHIPS)).to_have_count(2)
 
     other = browser.new_page()
+    other.set_default_timeout(PATIENCE_MS)
     other.goto(page.url)
     drawn(other)
     assert kept(other) == some
