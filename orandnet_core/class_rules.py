@@ -10,7 +10,7 @@ Shapes: K present classes, H x W pixels, C classes with background.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -93,19 +93,19 @@ class CrossValidated:
     optimistic: Metrics
 
 
-def choose_rules(counts_of: Mapping[str, Counts], num_classes: int) -> tuple[ClassRules, str]:
+def choose_rules(totals: Mapping[str, Sweep], num_classes: int) -> tuple[ClassRules, str]:
     """The rules that do best on some images, each at the threshold that does best there.
 
     Args:
-        counts_of: of the images, by rule.
+        totals: counts of the images together, by rule.
         num_classes: with background.
 
     Returns:
         For each class, the rule with its best IoU (a class without pixels takes the best for all),
         and the one rule with the best mIoU.
     """
-    choices = {name: thresholds.oracle(counts) for name, counts in counts_of.items()}
-    metrics = {name: counts.total().at(choices[name].value) for name, counts in counts_of.items()}
+    at = {name: thresholds.best_threshold(total) for name, total in totals.items()}
+    metrics = {name: total.at(at[name]) for name, total in totals.items()}
     best = max(metrics, key=lambda name: float(metrics[name].mean_iou))
     rules = []
     for label in range(1, num_classes):
@@ -113,7 +113,7 @@ def choose_rules(counts_of: Mapping[str, Counts], num_classes: int) -> tuple[Cla
         known = {name: score for name, score in scores.items() if not np.isnan(score)}
         # Of equals, the one that is best for all: a rule of its own must earn its place.
         rules.append(max(known, key=lambda name: (known[name], name == best)) if known else best)
-    return ClassRules(tuple(rules), {name: choices[name].value for name in {*rules, best}}), best
+    return ClassRules(tuple(rules), {name: at[name] for name in {*rules, best}}), best
 
 
 def rules_source(name: str, cnn: Source, vit: Source, rules: ClassRules) -> Source:
@@ -161,20 +161,17 @@ def cross_validated(
     fold_of = dict(
         zip(ids, np.random.default_rng(seed).permutation(np.arange(len(ids)) % folds), strict=True)
     )
-    # Read once; each fold is then a selection in memory.
-    held = {name: counts.select(ids) for name, counts in counts_of.items()}
+    inside = {name: _totals_of_folds(counts, fold_of, folds) for name, counts in counts_of.items()}
+    totals = {name: counts.total() for name, counts in counts_of.items()}
     chosen, single_rules, single = [], [], None
     for fold in range(folds):
-        others = [image_id for image_id in ids if fold_of[image_id] != fold]
-        rules, best = choose_rules(
-            {name: counts.select(others) for name, counts in held.items()}, dataset.num_classes
-        )
-        inside = held[best].select(image_id for image_id in ids if fold_of[image_id] == fold)
-        found = inside.total().at(rules.thresholds[best])
+        others = {name: totals[name] - inside[name][fold] for name in totals}
+        rules, best = choose_rules(others, dataset.num_classes)
+        found = inside[best][fold].at(rules.thresholds[best])
         single = found if single is None else _sum(single, found)
         chosen.append(rules)
         single_rules.append(best)
-    suggested, _ = choose_rules(held, dataset.num_classes)
+    suggested, _ = choose_rules(totals, dataset.num_classes)
 
     def read(image_id: str) -> dict[str, ImageCounts]:
         truth = Truth.of(true_mask(dataset, image_id), dataset.num_classes, image_id)
@@ -212,6 +209,16 @@ def cross_validated(
         tuple(single_rules),
         everything,
     )
+
+
+def _totals_of_folds(counts: Counts, fold_of: Mapping[str, int], folds: int) -> list[Sweep]:
+    """The counts of each fold's images together; holds a block of images at a time."""
+    parts: list[list[Sweep]] = [[] for _ in range(folds)]
+    for block in counts.blocks():
+        for fold, held in enumerate(parts):
+            here = block.select(image_id for image_id in block.image_ids if fold_of[image_id] == fold)
+            held[:] = [reduce(Sweep.__add__, [*held, here.total()])]
+    return [held[0] for held in parts]
 
 
 def _rescaled(cam: Array, threshold: float) -> Array:

@@ -6,19 +6,23 @@ blocks; on disk it is a folder, named by everything that the counts depend on:
     <key>/00000.npz      the counts of the first block of images
     <key>/00000.json     those of them that were passed over, {"image_id": "reason"}
     <key>/total.npz      the sum of all blocks
+    <key>/<name>.npz     what was worked out from them, such as their bootstrap
 
 so that a stopped pass goes on with its next block, and a finished one is answered in
 milliseconds.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from orandnet_core.array_files import read_record, write_atomically, write_record
 from orandnet_core.errors import DataError, StoreError
-from orandnet_core.metrics import ImageCounts, Sweep
+from orandnet_core.metrics import Bootstrap, ImageCounts, PerImage, Sweep, bootstrap, per_image
+from orandnet_core.metrics.levels import threshold_index
 
 __all__ = ["DiskShelf", "MemoryShelf", "StoredCounts"]
 
@@ -28,6 +32,7 @@ class MemoryShelf:
 
     def __init__(self):
         self._blocks: dict[int, tuple[object, dict[str, str]]] = {}
+        self._kept: dict[str, Any] = {}
 
     def has(self, block: int) -> bool:
         return block in self._blocks
@@ -44,6 +49,12 @@ class MemoryShelf:
         return {
             image_id: reason for _, skipped in self._blocks.values() for image_id, reason in skipped.items()
         }
+
+    def kept(self, name: str, kind: type, make: Callable[[], Any]) -> Any:
+        """What was worked out from the counts, made once; `name` says what it is and from what."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
 
     def total(self, total_of: Callable[[Iterable], object]) -> object:
         return total_of(self.counts())
@@ -82,14 +93,17 @@ class DiskShelf:
                 raise StoreError(f"{path.with_suffix('.json')}: {error}; score again") from None
         return skipped
 
-    def total(self, total_of: Callable[[Iterable], object]) -> object:
-        path = self.folder / "total.npz"
+    def kept(self, name: str, kind: type, make: Callable[[], Any]) -> Any:
+        path = self.folder / f"{name}.npz"
         try:
-            return read_record(path, self.total_kind)
+            return read_record(path, kind)
         except StoreError:  # not there yet, or damaged: the blocks have it all
-            total = total_of(self.counts())
-            write_record(path, total)
-            return total
+            made = make()
+            write_record(path, made)
+            return made
+
+    def total(self, total_of: Callable[[Iterable], object]) -> object:
+        return self.kept("total", self.total_kind, lambda: total_of(self.counts()))
 
     def _read(self, path: Path) -> object:
         try:
@@ -110,18 +124,24 @@ class StoredCounts:
         shelf: where the blocks are.
         num_classes: with background.
         image_ids: N names of the images counted.
+        left_out: images of the blocks that do not count here.
     """
 
     shelf: DiskShelf | MemoryShelf
     num_classes: int
     image_ids: tuple[str, ...] = field(repr=False)
+    left_out: frozenset[str] = field(default=frozenset(), repr=False)
 
     def blocks(self) -> Iterator[ImageCounts]:
         """All images in order, a block at a time; StoreError if a file is gone or damaged."""
-        return self.shelf.counts()
+        for block in self.shelf.counts():
+            if self.left_out.isdisjoint(block.image_ids):
+                yield block
+            else:
+                yield block.select(each for each in block.image_ids if each not in self.left_out)
 
     def select(self, image_ids: Iterable[str]) -> ImageCounts:
-        """The counts of a subset, in memory, in the order given; DataError for an unknown id."""
+        """The counts of a few images, in memory, in the order given; DataError for an unknown id."""
         image_ids = tuple(image_ids)
         wanted = set(image_ids)
         if unknown := wanted.difference(self.image_ids):
@@ -129,9 +149,38 @@ class StoredCounts:
         parts = [block.select(filter(wanted.__contains__, block.image_ids)) for block in self.blocks()]
         return ImageCounts.merged(parts, self.num_classes).select(image_ids)
 
+    def without(self, image_ids: Iterable[str]) -> "StoredCounts":
+        """The counts of all images but some, which stay on disk as well."""
+        left_out = self.left_out.union(set(image_ids).intersection(self.image_ids))
+        counted = tuple(image_id for image_id in self.image_ids if image_id not in left_out)
+        return replace(self, image_ids=counted, left_out=left_out)
+
     def total(self) -> Sweep:
         """The data set's counts."""
-        return self.shelf.total(Sweep.sum_of)
+        whole = self.shelf.total(Sweep.sum_of)
+        if not self.left_out:
+            return whole
+        return (
+            whole
+            - replace(self, image_ids=tuple(self.left_out), left_out=frozenset())
+            .select(self.left_out)
+            .total()
+        )
+
+    def bootstrap(self) -> Bootstrap:
+        """`metrics.bootstrap` of the images, made once and kept."""
+        return self.shelf.kept(self._named("bootstrap"), Bootstrap, lambda: bootstrap(self))
+
+    def per_image(self, threshold: float) -> PerImage:
+        """`metrics.per_image` at a threshold, made once and kept."""
+        name = self._named(f"images-{threshold_index(threshold)}")
+        return self.shelf.kept(name, PerImage, lambda: per_image(self, threshold))
+
+    def _named(self, what: str) -> str:
+        if not self.left_out:
+            return what
+        digest = hashlib.sha256("\n".join(sorted(self.left_out)).encode())
+        return f"{what}-{digest.hexdigest()[:16]}"
 
 
 def _block_paths(folder: Path) -> list[Path]:

@@ -7,10 +7,9 @@ that was stopped goes on with its next block.
 Shapes: K present classes, H x W pixels.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial, reduce
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -18,25 +17,20 @@ import numpy as np
 from orandnet_core.counts_cache import StoredCounts
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import ConfigError, DataError
-from orandnet_core.fusion import Fusion, fuse
+from orandnet_core.fusion import Fusion
 from orandnet_core.metrics import (
     Agreement,
-    Counts,
     CountsOfSome,
-    ImageCounts,
     Metrics,
     Surfaces,
     Sweep,
     ThresholdChoice,
     TrimapGrid,
 )
-from orandnet_core.metrics.agreement import agreement_counts
-from orandnet_core.metrics.levels import BestLevels, Truth
-from orandnet_core.metrics.surfaces import count_surfaces
-from orandnet_core.metrics.sweep import count_image
-from orandnet_core.metrics.trimap_grid import count_trimaps
+from orandnet_core.metrics.levels import Truth
 from orandnet_core.protocol import ProtocolCard
-from orandnet_core.scoring_pass import Progress, Tally, cache_key, run_pass, shelf_for
+from orandnet_core.scoring_pass import Progress, Tally, is_complete, run_pass
+from orandnet_core.scoring_tallies import PairImage, SourceImage, fingerprint_of, pair_tallies, source_tallies
 from orandnet_core.sources import (
     MaskSource,
     Source,
@@ -53,7 +47,9 @@ __all__ = [
     "Source",
     "card_of",
     "fused_source",
+    "is_scored",
     "mask_source",
+    "pair_is_scored",
     "read_both",
     "score",
     "score_pair",
@@ -64,7 +60,7 @@ __all__ = [
 
 Array = np.ndarray
 
-CNN, VIT = Fusion("cnn"), Fusion("vit")
+TRIMAP_OF = (Fusion("or"), Fusion("and"))
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,7 @@ class Scores:
 
     card: ProtocolCard
     sweep: Sweep
-    counts: Counts
+    counts: StoredCounts
     skipped: Mapping[str, str]
     agreement: Agreement | None = None
     of_masks: bool = False
@@ -174,27 +170,29 @@ def score(
     """
     ids = split_ids(dataset, split, image_ids)
     sources = (source, *(networks or ()))
-    num_classes = source.counted_classes(dataset.num_classes)
-    key = cache_key(dataset, split, ids, *(each.fingerprint for each in sources))
-    counts = Tally(
-        shelf=shelf_for(cache_dir, key, ImageCounts, Sweep),
-        count=lambda image: count_image(image.best[0], image.truth, num_classes, image.image_id),
-        merged=partial(ImageCounts.merged, num_classes=num_classes),
-    )
-    agreement = Tally(
-        shelf=shelf_for(cache_dir, _fingerprint(key, Agreement.__name__), Agreement, Agreement),
-        count=lambda image: agreement_counts(*image.best),
-        merged=Agreement.merged,
-    )
+    counts, *agreement = tallies = source_tallies(dataset, split, ids, source, networks, cache_dir)
 
-    def read(image_id: str) -> _Image:
+    def read(image_id: str) -> SourceImage:
         truth = _truth(dataset, image_id)
         best = [each.best_of(image_id, dataset.num_classes) for each in sources]
-        return _Image(image_id, truth, best)
+        return SourceImage(image_id, truth, best)
 
-    run_pass(ids, read, [counts, agreement] if networks else [counts], progress, workers)
-    found = _total(agreement) if networks else None
+    run_pass(ids, read, tallies, progress, workers)
+    found = _total(agreement[0]) if agreement else None
     return _scores(dataset, split, ids, source, counts, found)
+
+
+def is_scored(
+    dataset: Dataset,
+    split: str,
+    source: Source | MaskSource,
+    *,
+    networks: tuple[Source, Source] | None = None,
+    cache_dir: Path,
+) -> bool:
+    """Whether the cache has all that `score` counts. Arguments as there."""
+    ids = dataset.image_ids(split)
+    return is_complete(ids, source_tallies(dataset, split, ids, source, networks, cache_dir))
 
 
 def score_pair(
@@ -204,7 +202,7 @@ def score_pair(
     vit: Source,
     fusions: Mapping[str, Fusion],
     *,
-    trimap_of: tuple[Fusion, Fusion] = (Fusion("or"), Fusion("and")),
+    trimap_of: tuple[Fusion, Fusion] = TRIMAP_OF,
     image_ids: Iterable[str] | None = None,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
@@ -228,82 +226,39 @@ def score_pair(
     names = [cnn.name, vit.name, *fusions]
     if len(set(names)) < len(names):
         raise ConfigError(f"sources {', '.join(names)}: every source needs a name of its own")
-    fusion_of = {cnn.name: CNN, vit.name: VIT, **fusions}
-    num_classes = dataset.num_classes
     ids = split_ids(dataset, split, image_ids)
-    pair_key = cache_key(dataset, split, ids, cnn.fingerprint, vit.fingerprint)
+    tallies = pair_tallies(dataset, split, ids, cnn, vit, fusions, trimap_of, cache_dir)
 
-    def tally(count: Callable, kind: type, *settings: Fusion, total_kind: type | None = None) -> Tally:
-        key = _fingerprint(pair_key, kind.__name__, *(fusion.fingerprint for fusion in settings))
-        return Tally(
-            shelf=shelf_for(cache_dir, key, kind, total_kind or kind),
-            count=lambda image: count(image, *settings),
-            merged=kind.merged if kind is Agreement else partial(kind.merged, num_classes=num_classes),
-        )
+    def read(image_id: str) -> PairImage:
+        truth = _truth(dataset, image_id)
+        return PairImage(image_id, truth, *read_both(cnn, vit, image_id), dataset.num_classes)
 
-    counts = {
-        name: tally(_PairImage.counts, ImageCounts, fusion, total_kind=Sweep)
-        for name, fusion in fusion_of.items()
-    }
-    agreements = {name: tally(_PairImage.agreement, Agreement, fusion) for name, fusion in fusion_of.items()}
-    trimaps = tally(_PairImage.trimaps, TrimapGrid, *trimap_of)
-    surfaces = tally(_PairImage.surfaces, Surfaces)
-
-    def read(image_id: str) -> _PairImage:
-        return _PairImage(image_id, _truth(dataset, image_id), *read_both(cnn, vit, image_id), num_classes)
-
-    run_pass(ids, read, [*counts.values(), *agreements.values(), trimaps, surfaces], progress, workers)
+    run_pass(ids, read, tallies.all, progress, workers)
 
     sources = {name: fused_source(name, cnn, vit, fusion) for name, fusion in fusions.items()}
     sources |= {cnn.name: cnn, vit.name: vit}
     scores = {
-        name: _scores(dataset, split, ids, sources[name], counts[name], _total(agreements[name]))
+        name: _scores(
+            dataset, split, ids, sources[name], tallies.counts[name], _total(tallies.agreements[name])
+        )
         for name in names
     }
-    return PairScores(scores, _total(trimaps), _total(surfaces))
+    return PairScores(scores, _total(tallies.trimaps), _total(tallies.surfaces))
 
 
-@dataclass(frozen=True)
-class _Image:
-    """An image as `score` reads it; the source's best levels first, then those of its networks."""
-
-    image_id: str
-    truth: Truth
-    best: Sequence[BestLevels]
-
-
-@dataclass(frozen=True)
-class _PairImage:
-    """An image as `score_pair` reads it: fused maps and their levels are made once each."""
-
-    image_id: str
-    truth: Truth
-    cnn_cam: Array
-    vit_cam: Array
-    class_ids: Array
-    num_classes: int
-    _best: dict[Fusion, BestLevels] = field(default_factory=dict)
-
-    def best(self, fusion: Fusion) -> BestLevels:
-        if fusion not in self._best:
-            cam = fuse(self.cnn_cam, self.vit_cam, fusion)
-            self._best[fusion] = BestLevels.of(cam, self.class_ids, self.num_classes)
-        return self._best[fusion]
-
-    def counts(self, fusion: Fusion) -> ImageCounts:
-        return count_image(self.best(fusion), self.truth, self.num_classes, self.image_id)
-
-    def agreement(self, fusion: Fusion) -> Agreement:
-        return agreement_counts(self.best(fusion), self.best(CNN), self.best(VIT))
-
-    def trimaps(self, or_fusion: Fusion, and_fusion: Fusion) -> TrimapGrid:
-        or_best, and_best = self.best(or_fusion), self.best(and_fusion)
-        return count_trimaps(or_best, and_best, self.truth, self.num_classes, self.image_id)
-
-    def surfaces(self) -> Surfaces:
-        return count_surfaces(
-            self.cnn_cam, self.vit_cam, self.class_ids, self.truth, self.num_classes, self.image_id
-        )
+def pair_is_scored(
+    dataset: Dataset,
+    split: str,
+    cnn: Source,
+    vit: Source,
+    fusions: Mapping[str, Fusion],
+    *,
+    trimap_of: tuple[Fusion, Fusion] = TRIMAP_OF,
+    cache_dir: Path,
+) -> bool:
+    """Whether the cache has all that `score_pair` counts. Arguments as there."""
+    ids = dataset.image_ids(split)
+    return is_complete(ids, pair_tallies(dataset, split, ids, cnn, vit, fusions, trimap_of, cache_dir).all)
 
 
 def split_ids(dataset: Dataset, split: str, image_ids: Iterable[str] | None = None) -> tuple[str, ...]:
@@ -376,14 +331,10 @@ def card_of(
         num_classes=dataset.num_classes,
         source=name,
         source_hash=fingerprint,
-        data_hash=data_hash if whole else _fingerprint(data_hash, *ids),
+        data_hash=data_hash if whole else fingerprint_of(data_hash, *ids),
     )
 
 
 def _total(tally: Tally) -> TrimapGrid | Surfaces | Agreement:
     """The sum over blocks, two in memory at a time."""
     return tally.shelf.total(lambda blocks: reduce(lambda one, other: tally.merged([one, other]), blocks))
-
-
-def _fingerprint(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

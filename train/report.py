@@ -13,7 +13,7 @@ import pyarrow.parquet
 
 from orandnet_core.array_files import write_atomically
 from orandnet_core.labels import class_name
-from orandnet_core.metrics import THRESHOLDS, Bootstrap, Metrics, ThresholdChoice, bootstrap
+from orandnet_core.metrics import THRESHOLDS, Bootstrap, Metrics, ThresholdChoice
 from orandnet_core.metrics.paired import Paired, paired
 from orandnet_core.protocol import ProtocolCard
 from orandnet_core.scoring import Scores
@@ -149,7 +149,7 @@ def main(args: argparse.Namespace) -> int:
     for name, scores in scored.items():
         choice = choice_at(args.at, scores)
         metrics, card = scores.at(choice)
-        entries.append(Entry(name, scores, choice, metrics, card, bootstrap(scores.counts)))
+        entries.append(Entry(name, scores, choice, metrics, card, scores.counts.bootstrap()))
     slices: list[Row] = []
     if not args.no_errors:
         mined = mine_run(dataset, args.split, run_dir, names, args.at)

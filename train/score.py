@@ -3,12 +3,13 @@
 import argparse
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from orandnet_core.counts_cache import StoredCounts
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import DataError
 from orandnet_core.fusion import RULES, Fusion
@@ -17,7 +18,6 @@ from orandnet_core.metrics import (
     Counts,
     Interval,
     ThresholdChoice,
-    bootstrap,
     difference,
     precision_at_recall_difference,
     thresholds,
@@ -137,14 +137,16 @@ def _further_stores(dataset: Dataset, splits: Iterable[str], run_dir: Path) -> d
 def _score_split(
     dataset: Dataset, split: str, run_dir: Path, fused: Iterable[str], further: Mapping[str, CamStore]
 ) -> dict[str, Scores]:
-    options, scores, networks = {"cache_dir": cache_dir()}, {}, None
+    options, scores, networks = {"cache_dir": cache_dir() / "scores"}, {}, None
     if _has_pair(run_dir):
         cnn, vit = networks = tuple(
             store_source(CamStore(cams_dir(run_dir, source)), source) for source in NETWORKS
         )
         with _telling(f"score-{split}", dataset, split, run_dir) as advance:
-            fusions = {name: Fusion(name) for name in fused}
-            scores = dict(score_pair(dataset, split, cnn, vit, fusions, progress=advance, **options).scores)
+            # All rules while the maps are read: the pages then find nothing left to count.
+            fusions = {name: Fusion(name) for name in RULES if name not in NETWORKS}
+            found = score_pair(dataset, split, cnn, vit, fusions, progress=advance, **options).scores
+            scores = {name: found[name] for name in (*NETWORKS, *fused)}
     for name, store in further.items():
         with _telling(f"score-{split}-{name}", dataset, split, run_dir) as advance:
             source = store_source(store, name)
@@ -192,11 +194,8 @@ def _rows(
     """A row for every source, all at the same rule."""
     counts_of = {name: scores.counts for name, scores in scored.items()}
     if rule == "calibrated":
-        counts_of = {
-            name: counts.select(choice_of[name].unseen(counts.image_ids))
-            for name, counts in counts_of.items()
-        }
-    resampled = {name: bootstrap(counts) for name, counts in counts_of.items()}
+        counts_of = {name: counts.without(choice_of[name].seen_ids) for name, counts in counts_of.items()}
+    resampled = {name: counts.bootstrap() for name, counts in counts_of.items()}
     return [
         _row(name, scores, choice_of, rule, resampled, counts_of)
         | (_regret(annotated[name].counts) if rule == "calibrated" else {})
@@ -210,7 +209,7 @@ def _row(
     choice_of: Mapping[str, ThresholdChoice],
     rule: str,
     resampled: Mapping[str, Bootstrap],
-    counts_of: Mapping[str, Counts],
+    counts_of: Mapping[str, StoredCounts],
 ) -> Row:
     choice, ours = choice_of[name], resampled[name]
     _, card = scores.at(choice)
@@ -236,17 +235,16 @@ def _row(
             common = set(mine.image_ids) & set(theirs.image_ids)
             if not common:
                 continue
-            mine, theirs = (_bootstrap_of(counts_of[each], common) for each in (name, other))
+            mine, theirs = (
+                counts.without(set(counts.image_ids) - common).bootstrap()
+                for counts in (counts_of[name], counts_of[other])
+            )
         for column, metric in METRICS.items():
             gain = difference(mine, choice.value, theirs, choice_of[other].value, metric)
             row |= _columns(f"{column}_minus_{other}", gain)
         gain = precision_at_recall_difference(mine, theirs, RECALL)
         row |= _columns(f"precision_at_recall_70_minus_{other}", gain)
     return row | {"source_hash": card.source_hash, "data_hash": card.data_hash, "ignored": card.ignored}
-
-
-def _bootstrap_of(counts: Counts, image_ids: Set[str]) -> Bootstrap:
-    return bootstrap(counts.select(image_id for image_id in counts.image_ids if image_id in image_ids))
 
 
 def _regret(counts: Counts) -> Row:

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 MOST_LISTED = 1_000
 
@@ -66,6 +66,20 @@ class ProblemLog:
         with self._lock:
             for key, count in other._counts.items():
                 self._counts[key] += count - len(other._listed[key])
+
+    def as_dict(self) -> dict[str, list]:
+        """For JSON; `from_dict` is the inverse."""
+        with self._lock:
+            counts = [[*key, count] for key, count in self._counts.items()]
+        return {"listed": [asdict(problem) for problem in self], "counts": counts}
+
+    @classmethod
+    def from_dict(cls, kept: dict[str, list]) -> "ProblemLog":
+        """What `as_dict` gave; KeyError, TypeError or ValueError for something else."""
+        log = cls()
+        log.extend(Problem(**each) for each in kept["listed"])
+        log._counts = Counter({(bool(is_note), kind): int(count) for is_note, kind, count in kept["counts"]})
+        return log
 
     def __iter__(self) -> Iterator[Problem]:
         """Those kept: errors first, by kind, by file."""

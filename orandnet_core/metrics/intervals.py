@@ -5,7 +5,7 @@ resamples at all thresholds are then weighted sums of the per-image counts, matr
 instead of loops. Two sources are compared on the same resamples (paired), which removes what
 they share: that some images are hard.
 
-Shapes: B resamples, N images, T = 256 thresholds, C classes with background.
+Shapes: B resamples, N images, T = 256 thresholds, P classes that the images show or are given.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from orandnet_core.labels import BACKGROUND
 from orandnet_core.metrics.confusion import check_metric, class_scores
 from orandnet_core.metrics.curves import precision_at_recall
 from orandnet_core.metrics.levels import LEVELS, threshold_index
-from orandnet_core.metrics.sweep import Counts, ImageCounts, foreground_above
+from orandnet_core.metrics.sweep import Counts, ImageCounts, classes_counted, foreground_above, of_classes
 
 __all__ = [
     "Bootstrap",
@@ -30,7 +30,7 @@ __all__ = [
 
 Array = np.ndarray
 
-# Counts of a group of resamples, (C, B, T) float64 twice, stay below this many bytes.
+# Counts of a group of resamples, (P, B, T) float64 twice, stay below this many bytes.
 _GROUP_BYTES = 128_000_000
 
 
@@ -102,9 +102,11 @@ def bootstrap(counts: Counts, resamples: int = 1000, seed: int = 0) -> Bootstrap
     if not image_ids:
         raise DataError("no image to resample; score a split that has masks")
     weights = resample_weights(len(image_ids), resamples, seed)
-    group = max(1, _GROUP_BYTES // (counts.num_classes * LEVELS * 16))
+    classes = classes_counted(counts.total())
+    group = max(1, _GROUP_BYTES // (len(classes) * LEVELS * 16))
     means = [
-        _resampled_means(counts, weights[start : start + group]) for start in range(0, resamples + 1, group)
+        _resampled_means(counts, classes, weights[start : start + group])
+        for start in range(0, resamples + 1, group)
     ]
     return Bootstrap(image_ids, seed, *np.concatenate(means, axis=1))
 
@@ -153,27 +155,28 @@ def resample_weights(images: int, resamples: int, seed: int) -> Array:
     return weights
 
 
-def _resampled_means(counts: Counts, weights: Array) -> Array:
+def _resampled_means(counts: Counts, classes: Array, weights: Array) -> Array:
     """(4, B, T) mean precision, recall, IoU and F1 of the resamples whose weights (B, N) these are."""
-    shape = (counts.num_classes, len(weights), LEVELS)
+    shape = (len(classes), len(weights), LEVELS)
     predicted, true_positive = np.zeros(shape), np.zeros(shape)
     target = np.zeros(shape[:2])
     start = 0
     for block in counts.blocks():
         stop = start + len(block.image_ids)
-        _add_block(block, weights[:, start:stop].astype(np.float64), predicted, true_positive, target)
+        block_weights = weights[:, start:stop].astype(np.float64)
+        _add_block(of_classes(block, classes), block_weights, predicted, true_positive, target)
         start = stop
     # Background is what no class claims; its row has gathered the pixels that classes claim.
     predicted[BACKGROUND] = target.sum(axis=0)[:, None] - predicted[1:].sum(axis=0)
     true_positive[BACKGROUND] = target[BACKGROUND][:, None] - true_positive[BACKGROUND]
 
-    sums, classes = np.zeros((4, *shape[1:])), np.zeros((len(weights), 1))
-    for k in range(counts.num_classes):
+    sums, shown = np.zeros((4, *shape[1:])), np.zeros((len(weights), 1))
+    for k in range(len(classes)):
         present = target[k] > 0
         scores = class_scores(true_positive[k], predicted[k], target[k][:, None])
         sums += np.where(present[:, None], scores, 0)
-        classes += present[:, None]
-    return np.divide(sums, classes, out=np.full(sums.shape, np.nan), where=classes > 0)
+        shown += present[:, None]
+    return np.divide(sums, shown, out=np.full(sums.shape, np.nan), where=shown > 0)
 
 
 def _add_block(

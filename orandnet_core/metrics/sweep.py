@@ -11,9 +11,9 @@ Shapes: N images, C classes with background, T = 256 thresholds, R rows, one per
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -22,9 +22,20 @@ from orandnet_core.labels import BACKGROUND, IGNORE_INDEX
 from orandnet_core.metrics.confusion import Metrics
 from orandnet_core.metrics.levels import LEVELS, BestLevels, Truth, threshold_index
 
-__all__ = ["Counts", "ImageCounts", "Sweep", "count_image", "foreground_above", "image_counts"]
+__all__ = [
+    "Counts",
+    "ImageCounts",
+    "Sweep",
+    "classes_counted",
+    "count_image",
+    "foreground_above",
+    "image_counts",
+    "of_classes",
+]
 
 Array = np.ndarray
+
+Labelled = TypeVar("Labelled", "ImageCounts", "Sweep")
 
 # Images that a question about each of them looks at together.
 _BLOCK = 256
@@ -242,6 +253,28 @@ def count_image(best: BestLevels, truth: Truth, num_classes: int, image_id: str 
         predicted=predictions[prediction].astype(np.int32),
         target=truth.labels[truth.counted][target].astype(np.int32),
         levels=histogram[prediction, target].astype(np.uint32),
+    )
+
+
+def classes_counted(total: Sweep) -> Array:
+    """(P,) the classes that have a row, and background, ascending: all that a mean over classes can see."""
+    return np.union1d(BACKGROUND, np.concatenate([total.predicted, total.target]))
+
+
+def of_classes(counts: Labelled, classes: Array) -> Labelled:
+    """The same counts with the classes numbered anew: class `classes[i]` becomes i.
+
+    A thousand classes of which a few images show twenty then cost as much as twenty.
+
+    Args:
+        counts: with rows of no other classes.
+        classes: (P,) ascending, background first, as `classes_counted` gives them.
+    """
+    return replace(
+        counts,
+        num_classes=len(classes),
+        predicted=np.searchsorted(classes, counts.predicted),
+        target=np.searchsorted(classes, counts.target),
     )
 
 

@@ -23,13 +23,14 @@ from orandnet_core.metrics.agreement import Agreement
 from orandnet_core.metrics.confusion import MEANS, Metrics
 from orandnet_core.metrics.intervals import bootstrap
 from orandnet_core.metrics.levels import THRESHOLDS
-from orandnet_core.metrics.sweep import Counts
+from orandnet_core.metrics.sweep import Counts, Sweep, classes_counted, of_classes
 
 __all__ = [
     "THRESHOLD_RULES",
     "Calibration",
     "ThresholdChoice",
     "ThresholdRule",
+    "best_threshold",
     "calibrated",
     "calibration",
     "draw_images",
@@ -145,6 +146,11 @@ def oracle(counts: Counts, metric: str = "iou") -> ThresholdChoice:
     return _chosen(_best_index(counts.total().metrics, metric), "oracle", counts)
 
 
+def best_threshold(total: Sweep, metric: str = "iou") -> float:
+    """The threshold of `oracle`, from the images' counts together. Errors as there."""
+    return float(THRESHOLDS[_best_index(total.metrics, metric)])
+
+
 def calibrated(counts: Counts, k: int = 20, metric: str = "iou", seed: int = 0) -> ThresholdChoice:
     """The best threshold on k images drawn at random; score it on `choice.unseen(...)`.
 
@@ -167,9 +173,11 @@ def calibration(
         RangeError: k is not between 1 and one less than the number of images.
     """
     drawn = [draw_images(counts, k, seed, draw) for draw in range(draws)]
+    classes = classes_counted(counts.total())
     # Read what was drawn once; each draw is then a selection in memory.
     annotated = counts.select(dict.fromkeys(image_id for ids in drawn for image_id in ids))
-    everything = counts.total().metrics
+    annotated = of_classes(annotated, classes)
+    everything = of_classes(counts.total(), classes).metrics
     rows = []
     for ids in drawn:
         seen = annotated.select(ids).total().metrics

@@ -1,9 +1,10 @@
 """Mine a source's errors on a split: every image once, counts kept on disk."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from orandnet_core.scoring_pass import Progress, Tally, cache_key, run_pass, she
 
 __all__ = ["Mined", "backgrounds_of", "errors_of_image", "mine"]
 
-# Part of every key: raise it when kinds, features or columns change.
+# Part of every key: raise it when kinds, features, columns or facets change.
 _FORMAT = "errors 1"
 # Photos that the backgrounds are learnt from, evenly over the split.
 _LEARNT_FROM = 300
@@ -50,13 +51,25 @@ class Mined:
         """All images in order, some at a time; StoreError if a file is gone or damaged."""
         return self.shelf.counts()
 
+    def kept(self, name: str, kind: type, make: Callable[[], Any]) -> Any:
+        """What was worked out from the counts, made once; see `DiskShelf.kept`."""
+        return self.shelf.kept(name, kind, make)
+
     def confusion(self) -> np.ndarray:
         """(C, C) int64, [target, prediction], of all images."""
-        return sum(block.confusion(self.num_classes) for block in self.blocks())
+        return self.kept("confusion", _Confusion, self._added_up).pixels
+
+    def _added_up(self) -> "_Confusion":
+        return _Confusion(sum(block.confusion(self.num_classes) for block in self.blocks()))
 
     def metrics(self) -> Metrics:
         """The scores: (C,) per class, () means."""
         return metrics_of(self.confusion())
+
+
+@dataclass(frozen=True)
+class _Confusion:
+    pixels: np.ndarray
 
 
 def backgrounds_of(

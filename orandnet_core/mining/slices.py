@@ -7,7 +7,6 @@ the slice were right, and scored. A slice is known by the values that its pixels
 Shapes: S slices, C classes with background.
 """
 
-import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -90,12 +89,31 @@ class Slice:
         return key_of(self.where)
 
 
+@dataclass(frozen=True)
+class _Cut:
+    """A facet's slices in no order, as they are kept: arrays (S,) of what `Slice` has."""
+
+    keys: tuple[str, ...]
+    pixels: Array
+    images: Array
+    iou: Array
+    precision: Array
+    recall: Array
+    lift: Array
+
+
+@dataclass(frozen=True)
+class _ImagesOf:
+    """A slice's images, those with most of its pixels first, as they are kept."""
+
+    image_ids: tuple[str, ...]
+    pixels: Array
+
+
 def ranked(
     mined: Mined, facet: Facet, by: str = "iou", within: Mapping[str, int] | None = None
 ) -> list[Slice]:
-    """The slices of a facet, the one whose mending gives back most first.
-
-    Holds one block of images at a time.
+    """The slices of a facet, the one whose mending gives back most first; cut once and kept.
 
     Args:
         by: "iou", "precision" or "recall", the mean that counts.
@@ -106,44 +124,65 @@ def ranked(
     """
     if by not in GAINS:
         raise ConfigError(f"by is {by!r}; it must be one of {', '.join(GAINS)}")
-    confusion = np.zeros((mined.num_classes, mined.num_classes), np.int64)
-    pixels: dict[int, dict[tuple[int, int], int]] = {}
-    images: dict[int, int] = {}
-    for block in mined.blocks():
-        confusion += block.confusion(mined.num_classes)
-        _add_block(block, facet, within or {}, pixels, images)
-    if not pixels:
-        return []
-    wheres = {code: _decoded(code, facet) | dict(within or {}) for code in pixels}
-    gains = _gains(confusion, list(pixels.values()))
-    lifts = _lifts(mined) if "background" in facet.columns else None
+    within = within or {}
+    name = f"slices-{facet.name}-{key_of(within) or 'all'}"
+    cut = mined.kept(name, _Cut, lambda: _cut(mined, facet, within))
+    gains = zip(cut.iou.tolist(), cut.precision.tolist(), cut.recall.tolist(), strict=True)
+    columns = (cut.keys, cut.pixels.tolist(), cut.images.tolist(), gains, cut.lift.tolist())
     found = [
         Slice(
-            where,
-            sum(pixels[code].values()),
-            images[code],
-            {name: float(values[index]) for name, values in gains.items()},
-            float(lifts[where["owner"], where["background"]]) if lifts is not None else np.nan,
+            where_of(key),
+            pixels,
+            images,
+            dict(zip(GAINS, gained, strict=True)),
+            np.nan if np.isnan(lift) else lift,  # the one that equals itself in comparisons of slices
         )
-        for index, (code, where) in enumerate(wheres.items())
+        for key, pixels, images, gained, lift in zip(*columns, strict=True)
     ]
     return sorted(found, key=lambda each: (-each.gains[by], -each.pixels, each.key))
 
 
+def _cut(mined: Mined, facet: Facet, within: Mapping[str, int]) -> _Cut:
+    """The slices, from one block of images at a time."""
+    pixels: dict[int, dict[tuple[int, int], int]] = {}
+    images: dict[int, int] = {}
+    for block in mined.blocks():
+        _add_block(block, facet, within, pixels, images)
+    wheres = [_decoded(code, facet) | dict(within) for code in pixels]
+    gains = _gains(mined.confusion(), list(pixels.values()))
+    lift = np.full(len(wheres), np.nan)
+    if "background" in facet.columns and wheres:
+        lifts = _lifts(mined)
+        lift = np.array([lifts[where["owner"], where["background"]] for where in wheres])
+    return _Cut(
+        keys=tuple(map(key_of, wheres)),
+        pixels=np.array([sum(each.values()) for each in pixels.values()], np.int64),
+        images=np.array([images[code] for code in pixels], np.int64),
+        lift=lift,
+        **gains,
+    )
+
+
 def images_of(mined: Mined, where: Mapping[str, int], most: int | None = None) -> list[tuple[str, int]]:
-    """The images that have pixels of a slice, with how many, the most first.
+    """The images that have pixels of a slice, with how many, the most first; found once and kept.
 
     Args:
         most: how many images; all by default.
     """
+    found = mined.kept(f"images-{key_of(where)}", _ImagesOf, lambda: _images_of(mined, where))
+    return list(zip(found.image_ids[:most], found.pixels[:most].tolist(), strict=True))
+
+
+def _images_of(mined: Mined, where: Mapping[str, int]) -> _ImagesOf:
     found: list[tuple[str, int]] = []
     for block in mined.blocks():
         mine = _matching(block, where)
         pixels = np.bincount(block.image[mine], block.pixels[mine], minlength=len(block.image_ids))
         found += [(block.image_ids[index], int(pixels[index])) for index in np.flatnonzero(pixels)]
-        if most is not None:
-            found = heapq.nsmallest(most, found, key=_by_pixels)
-    return sorted(found, key=_by_pixels)
+    found.sort(key=lambda item: (-item[1], item[0]))
+    return _ImagesOf(
+        tuple(image_id for image_id, _ in found), np.array([pixels for _, pixels in found], np.int64)
+    )
 
 
 def key_of(where: Mapping[str, int]) -> str:
@@ -259,7 +298,3 @@ def _decoded(code: int, facet: Facet) -> dict[str, int]:
         code, value = divmod(code, _SPAN)
         values.append(value)
     return dict(zip(facet.columns, reversed(values), strict=True))
-
-
-def _by_pixels(item: tuple[str, int]) -> tuple[int, str]:
-    return -item[1], item[0]

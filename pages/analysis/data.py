@@ -1,20 +1,25 @@
 """Data: what a data set holds, what is wrong with it and what to do about it, and how to add one."""
 
+from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 
 import pyarrow as pa
 import streamlit as st
 
+from orandnet_core.array_files import file_stamp
 from orandnet_core.datasets import Dataset, open_dataset
 from orandnet_core.datasets.check import Report, check
-from orandnet_core.errors import OrandnetError
+from orandnet_core.datasets.check_file import read_report, write_report
+from orandnet_core.errors import OrandnetError, StoreError
 from pages.components import catalog, charts
 from pages.components.chart_style import CHART_CONFIG
 from pages.components.empty import require_dataset
 from pages.components.scores import task_key
 from pages.components.selection import DatasetRef, current_selection
-from pages.components.tasks import result_or_progress
+from pages.components.tasks import Report as Progress
+from pages.components.tasks import result_or_progress, task_board
+from train.workspace import cache_dir
 
 # Every file is decoded: above this, a page asks first.
 ASK_ABOVE_IMAGES = 2000
@@ -139,15 +144,42 @@ def _add(root: Path, name: str) -> None:
 
 
 def check_of(dataset: Dataset) -> Report | None:
-    """The report, made once in the background; None while progress is drawn instead."""
+    """The report, made once in the background and kept; None while progress is drawn instead.
+
+    It is another data set once labels or splits change, or a file comes or goes in its folders.
+    """
     images = sum(map(len, dataset.splits.values()))
-    key = task_key("check", str(dataset.root), *(dataset.fingerprint(split) for split in dataset.splits))
-    return result_or_progress(
+    folders = map(file_stamp, (*dataset.image_dirs, *dataset.mask_dirs))
+    prints = (dataset.fingerprint(split) for split in dataset.splits)
+    key = task_key("check", str(dataset.root), *prints, *folders)
+    path = cache_dir() / "checks" / f"{key}.json"
+    found = result_or_progress(
         key,
         f"Checking every file of {dataset.name}",
-        lambda report: check(dataset, report),
+        partial(_checked, dataset, path),
         ask=f"Check all {images:,} images" if images > ASK_ABOVE_IMAGES else None,
+        is_kept=path.is_file,
     )
+    if found is not None:
+        st.button(
+            "Check again", icon=":material/refresh:", type="tertiary", on_click=_forget, args=(key, path),
+            help="For files that were replaced by others of the same name.",
+        )  # fmt: skip
+    return found
+
+
+def _checked(dataset: Dataset, path: Path, progress: Progress) -> Report:
+    try:
+        return read_report(path)
+    except StoreError:  # not there yet, or damaged
+        report = check(dataset, progress)
+        write_report(path, report)
+        return report
+
+
+def _forget(key: str, path: Path) -> None:
+    path.unlink(missing_ok=True)
+    task_board().forget(key)
 
 
 found_tab, add_tab = st.tabs(["What is there", "Add a data set"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from orandnet_core.datasets import Dataset
 from orandnet_core.errors import OrandnetError
 from orandnet_core.fusion import RULES, Fusion
 from orandnet_core.mask_store import MaskStore
@@ -19,10 +20,17 @@ from orandnet_core.metrics import (
     Bootstrap,
     PerImage,
     ThresholdChoice,
-    bootstrap,
-    per_image,
 )
-from orandnet_core.scoring import PairScores, Scores, Source, score, score_pair, store_source
+from orandnet_core.scoring import (
+    PairScores,
+    Scores,
+    Source,
+    is_scored,
+    pair_is_scored,
+    score,
+    score_pair,
+    store_source,
+)
 from pages.components import loaders
 from pages.components.selection import DatasetRef, Selection
 from pages.components.sources import RunSource, further_sources, opened
@@ -93,7 +101,9 @@ def pair_scores(pair: Pair, fusions: Mapping[str, Fusion] = STANDARD, label: str
     key = task_key(
         "pair", pair.run, fingerprint, *named
     )  # runs with the same CAMs are drawn beside each other
-    return result_or_progress(key, what, partial(_score, pair, fusions), ask=ask)
+    return result_or_progress(
+        key, what, partial(_score, pair, fusions), ask=ask, is_kept=partial(_is_scored, pair, fusions)
+    )
 
 
 def fusion_scores(pair: Pair, fusion: Fusion) -> Scores | None:
@@ -132,13 +142,15 @@ def store_scores(
     elif images > ASK_ABOVE_IMAGES:
         ask = f"{what}: {images:,} images"
 
-    def work(report: Report) -> Scores:
-        behind = networks and _network_sources(networks)
-        return score(
-            data, split, as_scored, networks=behind, cache_dir=cache_dir() / "scores", progress=report
-        )
-
-    return result_or_progress(key, what, work, ask=ask)
+    behind = networks and _network_sources(networks)
+    scoring = {"networks": behind, "cache_dir": cache_dir() / "scores"}
+    return result_or_progress(
+        key,
+        what,
+        lambda report: score(data, split, as_scored, progress=report, **scoring),
+        ask=ask,
+        is_kept=lambda: is_scored(data, split, as_scored, **scoring),
+    )
 
 
 def source_scores(selection: Selection, key: str) -> Scores | None:
@@ -176,10 +188,7 @@ def _resampled(
     source_hash: str, data_hash: str, images: int, calibrated_on: tuple[str, ...], _scores: Scores
 ) -> Bootstrap:
     counts = _scores.counts
-    if calibrated_on:
-        seen = frozenset(calibrated_on)
-        counts = counts.select(image_id for image_id in counts.image_ids if image_id not in seen)
-    return bootstrap(counts)
+    return counts.without(calibrated_on).bootstrap() if calibrated_on else counts.bootstrap()
 
 
 def image_scores(scores: Scores, threshold: float) -> PerImage | None:
@@ -187,7 +196,7 @@ def image_scores(scores: Scores, threshold: float) -> PerImage | None:
     card = scores.card
     key = task_key("images", card.source_hash, card.data_hash, str(card.images), f"{threshold}")
     return result_or_progress(
-        key, f"Per-image scores of {card.source}", lambda report: per_image(scores.counts, threshold)
+        key, f"Per-image scores of {card.source}", lambda report: scores.counts.per_image(threshold)
     )
 
 
@@ -210,14 +219,16 @@ def task_key(*parts: str) -> str:
 
 
 def _score(pair: Pair, fusions: Mapping[str, Fusion], report: Report) -> PairScores:
-    return score_pair(
-        loaders.open_dataset_cached(pair.dataset),
-        pair.split,
-        *_network_sources(pair),
-        fusions,
-        cache_dir=cache_dir() / "scores",
-        progress=report,
-    )
+    return score_pair(*_scored(pair), fusions, cache_dir=cache_dir() / "scores", progress=report)
+
+
+def _is_scored(pair: Pair, fusions: Mapping[str, Fusion]) -> bool:
+    return pair_is_scored(*_scored(pair), fusions, cache_dir=cache_dir() / "scores")
+
+
+def _scored(pair: Pair) -> tuple[Dataset, str, Source, Source]:
+    """The images and both networks, as scoring takes them."""
+    return loaders.open_dataset_cached(pair.dataset), pair.split, *_network_sources(pair)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

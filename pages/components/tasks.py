@@ -119,6 +119,11 @@ class TaskBoard:
                 self._tasks.move_to_end(key)
             return self._tasks.get(key)
 
+    def forget(self, key: str) -> None:
+        """Drop a task and its result, so that whoever asks next has it made anew."""
+        with self._lock:
+            self._tasks.pop(key, None)
+
     def start(self, key: str, label: str, work: Callable[[Report], Any], again: bool = False) -> Task:
         """The task of that key; a new one if there is none.
 
@@ -151,7 +156,12 @@ def task_board() -> TaskBoard:
 
 
 def result_or_progress(
-    key: str, label: str, work: Callable[[Report], Any], *, ask: str | None = None
+    key: str,
+    label: str,
+    work: Callable[[Report], Any],
+    *,
+    ask: str | None = None,
+    is_kept: Callable[[], bool] = lambda: False,
 ) -> Any | None:
     """The result of a task; while there is none, its progress is drawn where it is called.
 
@@ -160,13 +170,14 @@ def result_or_progress(
     Args:
         key, label, work: as in `TaskBoard.start`.
         ask: what a button says that starts the task; without it, the task starts at once.
+        is_kept: whether the disk has what the work would make: then nobody is asked.
 
     Returns:
         The result, or None while it is under way, after it failed, or before it is asked for.
     """
     board = task_board()
     task = board.find(key)
-    if task is None and ask is not None:
+    if task is None and ask is not None and not is_kept():
         st.button(
             ask,
             icon=":material/play_arrow:",

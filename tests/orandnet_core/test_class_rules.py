@@ -61,7 +61,7 @@ def test_each_class_takes_its_own_rule(cnn, vit):
 
 def test_every_class_gets_the_rule_with_its_best_iou(scored):
     counts = {name: scored.scores[name].counts for name in NAMES}
-    rules, best = choose_rules(counts, 4)
+    rules, best = choose_rules({name: each.total() for name, each in counts.items()}, 4)
     at_best = {name: scored.scores[name].at(oracle(counts[name]))[0] for name in NAMES}
     assert best == max(NAMES, key=lambda name: at_best[name].mean_iou)
     for label in (1, 2, 3):
@@ -80,7 +80,7 @@ def test_every_image_is_scored_by_what_the_others_choose(dataset_with_photos, cn
     for fold in range(3):
         inside = [image_id for image_id, at in zip(ids, fold_of, strict=True) if at == fold]
         others = [image_id for image_id in ids if image_id not in inside]
-        rules, best = choose_rules({n: scored.scores[n].counts.select(others) for n in NAMES}, 4)
+        rules, best = choose_rules({n: scored.scores[n].counts.select(others).total() for n in NAMES}, 4)
         assert (found.chosen[fold], found.single_rules[fold]) == (rules, best)
         alone = ClassRules((best,) * 3, rules.thresholds)
         for image_id in inside:

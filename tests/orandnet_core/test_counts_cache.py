@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from orandnet_core import counts_cache
 from orandnet_core.counts_cache import DiskShelf, MemoryShelf, StoredCounts
 from orandnet_core.errors import DataError, StoreError
-from orandnet_core.metrics import ImageCounts, Sweep, image_counts
+from orandnet_core.metrics import ImageCounts, Sweep, bootstrap, image_counts
 
 
 def block_of(*image_ids: str) -> ImageCounts:
@@ -57,3 +58,33 @@ def test_a_damaged_block_is_removed_to_be_counted_again(tmp_path, name):
     with pytest.raises(StoreError, match="score again"):
         list(shelf.counts()) and shelf.skipped()
     assert not shelf.has(0)
+
+
+def test_counts_without_some_images_are_those_of_the_others(shelf):
+    stored = StoredCounts(shelf, 3, ("a", "b", "cc")).without(["b", "stranger"])
+    expected = ImageCounts.merged([block_of("a", "b"), block_of("cc")], 3).select(["a", "cc"])
+    assert stored.image_ids == ("a", "cc")
+    found = ImageCounts.merged(list(stored.blocks()), 3)
+    assert found.image_ids == ("a", "cc")
+    np.testing.assert_array_equal(found.levels, expected.levels)
+    np.testing.assert_array_equal(stored.total().metrics.target, expected.total().metrics.target)
+    np.testing.assert_array_equal(stored.total().metrics.iou, expected.total().metrics.iou)
+    np.testing.assert_array_equal(stored.bootstrap().iou, bootstrap(expected).iou)
+    assert stored.without(["cc"]).image_ids == ("a",)
+
+
+def test_what_is_worked_out_is_made_once_and_kept(shelf, monkeypatch):
+    stored = StoredCounts(shelf, 3, ("a", "b", "cc"))
+    first, images = stored.bootstrap(), stored.per_image(0.25)
+
+    def again(*_):
+        raise AssertionError("made twice")
+
+    monkeypatch.setattr(counts_cache, "bootstrap", again)
+    monkeypatch.setattr(counts_cache, "per_image", again)
+    np.testing.assert_array_equal(stored.bootstrap().iou, first.iou)
+    assert stored.bootstrap().image_ids == ("a", "b", "cc")
+    np.testing.assert_array_equal(stored.per_image(0.25).iou, images.iou)
+    for other in (lambda: stored.without(["a"]).bootstrap(), lambda: stored.per_image(0.5)):
+        with pytest.raises(AssertionError):
+            other()

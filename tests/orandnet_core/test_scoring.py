@@ -14,7 +14,15 @@ from orandnet_core.errors import ConfigError, DataError
 from orandnet_core.fusion import RULES, Fusion, fuse
 from orandnet_core.metrics import ImageCounts, confusion, image_counts, per_image, thresholds
 from orandnet_core.pseudo_mask import pseudo_mask
-from orandnet_core.scoring import Source, fused_source, score, score_pair, store_source
+from orandnet_core.scoring import (
+    Source,
+    fused_source,
+    is_scored,
+    pair_is_scored,
+    score,
+    score_pair,
+    store_source,
+)
 from orandnet_core.store import CamStore
 
 CLASS_NAMES = ("circle", "square", "star")
@@ -379,3 +387,22 @@ def test_real_photographs_score_as_brute_force(voc, tmp_path):
                 confusion(voc.mask(i), pseudo_mask(*source.cam_of(i), index / 256), 21) for i in image_ids
             )
             np.testing.assert_array_equal(pair.scores[name].sweep.confusion(index), expected)
+
+
+def test_whether_it_was_scored_is_known_without_reading_a_map(dataset, make_source, tmp_path):
+    (cnn, asked), (vit, _) = make_source("cnn"), make_source("vit")
+    cache, fusions = tmp_path / "cache", {"or": Fusion("or")}
+    known = [
+        lambda: is_scored(dataset, "train", cnn, networks=(cnn, vit), cache_dir=cache),
+        lambda: pair_is_scored(dataset, "train", cnn, vit, fusions, cache_dir=cache),
+    ]
+    assert [each() for each in known] == [False, False]
+    score(dataset, "train", cnn, networks=(cnn, vit), cache_dir=cache)
+    assert [each() for each in known] == [True, False]
+    score_pair(dataset, "train", cnn, vit, fusions, cache_dir=cache)
+    asked.clear()
+    assert [each() for each in known] == [True, True]
+    assert not asked
+    assert not pair_is_scored(dataset, "train", cnn, vit, {"and": Fusion("and")}, cache_dir=cache)
+    Image.fromarray(np.zeros((10, 8), np.uint8)).save(dataset.mask_path_of("0"))
+    assert [each() for each in known] == [False, False]

@@ -125,7 +125,11 @@ def page():
         return 42
 
     st.session_state["got"] = result_or_progress(
-        "page-task", "Counting", work, ask=st.session_state.get("ask")
+        "page-task",
+        "Counting",
+        work,
+        ask=st.session_state.get("ask"),
+        is_kept=lambda: "kept" in st.session_state,
     )
 
 
@@ -137,6 +141,14 @@ def test_a_page_asks_before_it_starts_what_is_long():
     assert app.session_state["got"] is None
     app.button[0].click().run()
     app.run()
+    assert app.session_state["got"] == 42
+
+
+def test_a_page_does_not_ask_for_what_is_kept():
+    app = AppTest.from_function(page)
+    app.session_state["ask"], app.session_state["kept"] = "Count everything", True
+    app.run()
+    assert not app.button
     assert app.session_state["got"] == 42
 
 

@@ -9,12 +9,13 @@ from sklearn.metrics import confusion_matrix
 from orandnet_core.fusion import Fusion, fuse
 from orandnet_core.metrics import thresholds
 from orandnet_core.pseudo_mask import pseudo_mask
-from orandnet_core.scoring import score, store_source
+from orandnet_core.scoring import pair_is_scored, score, store_source
 from orandnet_core.store import CamStore
+from pages.components.scores import STANDARD
 from train.results import read_rows, write_rows
 from train.results_page import markdown
 from train.score import score_run
-from train.workspace import cams_dir
+from train.workspace import cache_dir, cams_dir
 
 
 @pytest.fixture
@@ -173,3 +174,10 @@ def test_the_rows_of_a_network_say_how_well_it_classifies(tiny_recipe, squares, 
     told = [(row["split"], row["source"], row["map"]) for row in rows if "map" in row]
     assert told == [("val", "cnn", 0.5)] * 3
     assert "cnn classifier: mAP 50.0\n" in markdown(rows)
+
+
+def test_its_counts_are_those_that_the_pages_look_for(scored, squares):
+    """What was scored in a shell is there when a page asks, with every rule."""
+    _, run_dir = scored
+    cnn, vit = (store_source(CamStore(cams_dir(run_dir, source)), source) for source in ("cnn", "vit"))
+    assert pair_is_scored(squares, "train", cnn, vit, STANDARD, cache_dir=cache_dir() / "scores")

@@ -100,3 +100,15 @@ def test_errors_name_what_was_found(counts):
         result.at("accuracy", 0.5)
     with pytest.raises(DataError, match="no image"):
         bootstrap(ImageCounts.merged([], 3))
+
+
+def test_a_thousand_classes_cost_no_more_than_the_images_show(make_images, count_images, monkeypatch):
+    images, scored = make_images(seed=21, count=12), []
+    class_scores = intervals.class_scores
+    monkeypatch.setattr(intervals, "class_scores", lambda *a: scored.append(1) or class_scores(*a))
+    few = bootstrap(count_images(images, 5), resamples=20)
+    calls = len(scored)
+    many = bootstrap(count_images(images, 1001), resamples=20)
+    assert len(scored) == 2 * calls
+    np.testing.assert_array_equal(many.iou, few.iou)
+    np.testing.assert_array_equal(many.precision, few.precision)

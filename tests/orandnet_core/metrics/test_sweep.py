@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orandnet_core.errors import DataError
-from orandnet_core.metrics import THRESHOLDS, ImageCounts, Sweep, confusion, image_counts, metrics_of
+from orandnet_core.metrics import THRESHOLDS, ImageCounts, Sweep, confusion, image_counts, metrics_of, sweep
 from orandnet_core.pseudo_mask import pseudo_mask
 
 
@@ -80,3 +80,18 @@ def test_rows_grow_with_the_classes_shown_not_with_all_classes():
     assert counts.levels.shape == (9, 257)
     assert counts.total().metrics.iou.shape == (1000, 256)
     assert counts.levels.sum() == (mask != 65535).sum()
+
+
+def test_classes_numbered_anew_have_the_same_means(make_images, count_images):
+    counts = count_images(make_images(seed=5), 1001)
+    total = counts.total()
+    classes = sweep.classes_counted(total)
+    assert classes[0] == 0
+    assert set(classes) == {0, *total.predicted.tolist(), *total.target.tolist()}
+    assert len(classes) <= 5
+    small = sweep.of_classes(total, classes)
+    assert small.num_classes == len(classes)
+    for name in ("iou", "precision", "recall", "f1"):
+        np.testing.assert_array_equal(small.metrics.mean(name), total.metrics.mean(name))
+    of_blocks = Sweep.sum_of(sweep.of_classes(block, classes) for block in counts.blocks())
+    np.testing.assert_array_equal(of_blocks.levels, small.levels)

@@ -1,8 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from orandnet_core.errors import DataError, RangeError
-from orandnet_core.metrics import THRESHOLD_RULES, THRESHOLDS, Agreement, ImageCounts, bootstrap, thresholds
+from orandnet_core.metrics import (
+    THRESHOLD_RULES,
+    THRESHOLDS,
+    Agreement,
+    ImageCounts,
+    Metrics,
+    bootstrap,
+    thresholds,
+)
 from orandnet_core.metrics.agreement import agreement_counts
 from orandnet_core.metrics.levels import BestLevels
 
@@ -131,3 +141,18 @@ def test_the_table_lists_every_rule():
     for name, rule in THRESHOLD_RULES.items():
         assert rule.name == rule.choose.__name__ == name
         assert rule.needs in ("nothing", "masks", "two networks")
+
+
+def test_calibration_over_a_thousand_classes_looks_at_those_that_occur(counts, monkeypatch):
+    seen, mean = [], Metrics.mean
+    monkeypatch.setattr(
+        Metrics, "mean", lambda self, name: seen.append(len(self.predicted)) or mean(self, name)
+    )
+    few = thresholds.calibration(counts, k=4, draws=3)
+    many = thresholds.calibration(replace(counts, num_classes=1001), k=4, draws=3)
+    assert max(seen) <= 5
+    np.testing.assert_array_equal(many.regret, few.regret)
+
+
+def test_the_best_threshold_of_a_total_is_the_oracles(counts):
+    assert thresholds.best_threshold(counts.total(), "f1") == thresholds.oracle(counts, "f1").value
