@@ -26,7 +26,11 @@ from urllib.parse import urlencode
 import cv2
 import numpy as np
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ButtonGroup_pb2 import ButtonGroup
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.Selectbox_pb2 import Selectbox
+from streamlit.proto.TextInput_pb2 import TextInput
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.app_server import served
@@ -98,19 +102,21 @@ class User:
     _viewer_id: str = ""
     _fragment_id: str = ""
     _page_hash: str = ""
+    _query: str = ""
     _shown_image: str = ""
     _setting: dict = field(default_factory=dict)
     _cached: dict[str, ForwardMsg] = field(default_factory=dict)
+    _widgets: dict[str, WidgetState] = field(default_factory=dict)
 
     async def opens(self, url: str) -> None:
         """The Fuse page by its address, until nothing is on its way any more."""
         address = url.replace("http://", "ws://") + "/_stcore/stream"
         self._connection = await connect(address, max_size=None, compression=None)
-        query = urlencode({"image": self.image_id, "run": RUN})
-        await self._send(query_string=query, page_name="fuse")
+        self._query = urlencode({"image": self.image_id})
+        await self._send(page_name="fuse")
         while await self._run_ends():  # progress of what is made once: the page runs again by itself
             await asyncio.sleep(0.5)
-            await self._send(query_string=query, page_script_hash=self._page_hash)
+            await self._send(page_script_hash=self._page_hash)
 
     async def moves_sliders(self) -> None:
         """Let a slider go every two seconds or so, each time at another threshold."""
@@ -129,6 +135,7 @@ class User:
             self.answers_s.append(took_s)
             got = {name: self._setting.get(name) for name in wanted}
             self.got_its_own &= got == wanted and first == (self._shown_image, self.content)
+            self.got_its_own &= self._shown_image == self.image_id
             if again:  # a figure that is still in the making: the browser would look again by itself
                 await self._send(fragment_id=self._fragment_id, page_script_hash=self._page_hash)
                 await self._run_ends()
@@ -150,9 +157,11 @@ class User:
 
     def _message(self, **fields: str) -> BackMsg:
         message = BackMsg()
+        message.rerun_script.query_string = self._query
         for name, value in fields.items():
             setattr(message.rerun_script, name, value)
         message.rerun_script.cached_message_hashes.extend(self._cached)
+        message.rerun_script.widget_states.widgets.extend(self._widgets.values())
         return message
 
     async def _run_ends(self) -> bool:
@@ -168,6 +177,8 @@ class User:
             kind = message.WhichOneof("type")
             if kind == "new_session":
                 self._page_hash = message.new_session.page_script_hash
+            elif kind == "page_info_changed":
+                self._query = message.page_info_changed.query_string
             elif kind == "delta":
                 progress |= message.delta.new_element.HasField("progress")
                 self._take(message)
@@ -179,9 +190,12 @@ class User:
         kind = element.WhichOneof("type")
         if kind == "exception":
             self.got_its_own = False
-        elif kind == "text_input" and element.text_input.id.endswith("-image"):
-            value = element.text_input
-            self._shown_image = value.value if value.set_value else self._shown_image or value.default
+        elif kind in ("text_input", "selectbox", "button_group"):
+            widget = getattr(element, kind)
+            if widget.set_value or widget.id not in self._widgets:
+                self._widgets[widget.id] = _as_the_browser_has_it(widget)
+            if widget.id.endswith("-image"):
+                self._shown_image = self._widgets[widget.id].string_value
         elif kind == "bidi_component":
             packet = element.bidi_component.bytes
             (length,) = struct.unpack_from("<I", packet)
@@ -189,6 +203,20 @@ class User:
             if header["key"] == VIEWER_KEY:
                 self._viewer_id, self._fragment_id = element.bidi_component.id, message.delta.fragment_id
                 self._setting, self.content = header["setting"], header["content"]
+
+
+def _as_the_browser_has_it(widget: TextInput | Selectbox | ButtonGroup) -> WidgetState:
+    """What the browser sends of a widget that nobody has touched: every run is told of all of them."""
+    state = WidgetState(id=widget.id)
+    if isinstance(widget, TextInput):
+        state.string_value = widget.value if widget.set_value else widget.default
+    elif isinstance(widget, Selectbox):
+        state.string_value = widget.raw_value if widget.set_value else widget.options[widget.default]
+    else:
+        defaults = [widget.options[index].content for index in widget.default]
+        chosen = widget.raw_values if widget.set_value else defaults
+        state.string_array_value.data.extend(chosen)
+    return state
 
 
 def make_sample(workspace: Path) -> tuple[str, ...]:
