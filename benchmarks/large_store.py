@@ -1,10 +1,10 @@
 """Every page of the workbench over 100,000 images against the same over 1,000, and the server's memory.
 
 For each size a workspace is made and counted (`made_workspace`). The app is started, every page is opened,
-and what it asks before it starts is started, so that all that is made once is made. Then the server is
-started anew, and each page is timed in fresh sessions: from the address until its content is there and the
-script at rest, the median of a few. Ours is the larger store, theirs the smaller; the answers are the same
-if every page of both came whole.
+and what it asks before it starts is started, so that all that is made once is made. Then both servers are
+started anew, and each page is timed in fresh sessions, the two sizes in turns: from the address until its
+content is there and the script at rest, the median of a few. Ours is the larger store, theirs the smaller;
+the answers are the same if every page of both came whole.
 """
 
 import os
@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlencode
@@ -61,65 +61,63 @@ PAGES = {
     "thesis": ('[data-testid="stAlert"]',),
     "import": ('[data-testid="stTextInput"]',),
 }
+OFFERS = ("launch",)  # pages that offer work which nothing waits for
+WINDOW = {"width": 1280, "height": 900}
 _UNDER_WAY = '[data-testid="stProgress"]'
 _ASKS = '[class*="st-key-start-"] button'
 _FAILED = '[data-testid="stException"]'
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What one size gave.
+@dataclass
+class Opened:
+    """A size's pages as they were opened.
 
     Attributes:
-        pages_s: seconds of each page in a fresh session of a warm server.
+        pages_s: seconds of each opening, by page; those of a fresh session of a warm server.
+        server_s: seconds that the server computed for it, by page.
         complete: every page came whole, without asking, progress or failure.
-        server_mb: memory at its most, also while what is made once was made.
     """
 
-    pages_s: dict[str, float]
-    complete: bool
-    server_mb: float
+    pages_s: dict[str, list[float]] = field(default_factory=dict)
+    server_s: dict[str, list[float]] = field(default_factory=dict)
+    complete: bool = True
 
 
 def rows() -> Iterator[Row]:
     if chromium() is None:
         print("large_store: no Chromium found, left out (set ORANDNET_CHROMIUM)", file=sys.stderr)
         return
-    seen = {}
-    for images in (FEW, MANY):
-        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            workspace = Path(folder) / "workspace"
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        few, many = (Path(folder) / str(images) for images in (FEW, MANY))
+        for workspace, images in ((few, FEW), (many, MANY)):
             make_workspace(workspace, images)
-            seen[images] = measured(workspace, images)
-    few, many = seen[FEW], seen[MANY]
-    same = few.complete and many.complete
+            count(workspace)
+        yield from measured(few, many)
+
+
+def measured(few: Path, many: Path) -> Iterator[Row]:
+    """The rows of two workspaces that were made and counted."""
     sizes = f"{MANY:,} images against {FEW:,}"
-    for page in PAGES:
-        yield Row(f"first paint of {page}, {sizes}", many.pages_s[page], few.pages_s[page], same)
-    yield Row(f"peak memory of the server, {sizes}", many.server_mb, few.server_mb, same, "MB")
+    making_mb = [make_what_pages_keep(workspace) for workspace in (few, many)]
+    # Both at the same time and in turns, so that whatever else the machine does meets both.
+    with _browser() as browser, served(few) as small, served(many) as large:
+        seen = {small.url: Opened(), large.url: Opened()}
+        for page in PAGES:
+            for _ in range(1 + OPENINGS):
+                for app in (small, large):
+                    open_page(browser, app, page, seen[app.url])
+            theirs, ours = (_median(seen[app.url].pages_s[page]) for app in (small, large))
+            computed = [_median(seen[app.url].server_s[page]) for app in (small, large)]
+            _say(f"{page}: the server computed {computed[1]:.2f} s, with {FEW:,} images {computed[0]:.2f} s")
+            same = seen[small.url].complete and seen[large.url].complete
+            yield Row(f"first paint of {page}, {sizes}", ours, theirs, same)
+        theirs, ours = (max(peak, app.peak_mb) for peak, app in zip(making_mb, (small, large), strict=True))
+    yield Row(f"peak memory of the server, {sizes}", ours, theirs, same, "MB")
 
 
-def measured(workspace: Path, images: int) -> Seen:
-    """Score a workspace that was made, make what its pages keep, and time them."""
-    began = time.perf_counter()
-    count(workspace)
-    _say(f"{images:,} images: counted in {time.perf_counter() - began:.0f} s")
-    with _browser() as browser, served(workspace) as app:
-        for page in PAGES:
-            began = time.perf_counter()
-            make_what_it_keeps(browser, app, page)
-            _say(f"{page}: made in {time.perf_counter() - began:.1f} s, {app.peak_mb:.0f} MB")
-        making_mb = app.peak_mb
-    pages_s, complete = {}, True
-    with _browser() as browser, served(workspace) as app:
-        for page in PAGES:
-            times = [open_page(browser, app, page) for _ in range(1 + OPENINGS)]
-            complete &= all(each is not None for each in times)
-            known = [each for each in times if each is not None] or [float("nan")]
-            pages_s[page] = statistics.median(known[1:] or known)
-            _say(f"{page}: {known[0]:.2f} s at first, then {pages_s[page]:.2f} s, {app.peak_mb:.0f} MB")
-        server_mb = max(making_mb, app.peak_mb)
-    return Seen(pages_s, complete, server_mb)
+def _median(openings: list[float]) -> float:
+    """Of all but the first, which warms the server up."""
+    return statistics.median(openings[1:])
 
 
 def count(workspace: Path) -> None:
@@ -145,44 +143,59 @@ def count(workspace: Path) -> None:
         cross_validated(dataset, SPLIT, cnn, vit, scored, cache_dir=cache / "rules")
 
 
-def make_what_it_keeps(browser: Browser, app: Served, page: str) -> None:
-    """Open a page and start whatever it asks about, until it has no more to make."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    tab = context.new_page()
-    tab.goto(_address(app, page))
-    give_up, calm = time.monotonic() + MADE_WITHIN_S, 0
-    # At rest twice in a row: between two tasks there is a moment without either.
-    while calm < 2 and time.monotonic() < give_up:
-        tab.wait_for_selector(READY, timeout=MADE_WITHIN_S * 1000)
-        asks = tab.locator(_ASKS)
-        if asks.count():
-            asks.first.click()
-            calm = 0
-        else:
-            calm = 0 if tab.locator(_UNDER_WAY).count() else calm + 1
-        tab.wait_for_timeout(500)
-    context.close()
+def make_what_pages_keep(workspace: Path) -> float:
+    """Open every page and start whatever it asks about, until none has more to make; the peak megabytes."""
+    with _browser() as browser, served(workspace) as app:
+        for page in PAGES:
+            if page in OFFERS:
+                continue
+            began = time.perf_counter()
+            context = browser.new_context(viewport=WINDOW)
+            tab = context.new_page()
+            tab.goto(_address(app, page))
+            give_up, calm = time.monotonic() + MADE_WITHIN_S, 0
+            # At rest twice in a row: between two tasks there is a moment without either.
+            while calm < 2 and time.monotonic() < give_up:
+                tab.wait_for_selector(READY, timeout=MADE_WITHIN_S * 1000)
+                asks = tab.locator(_ASKS)
+                if asks.count():
+                    asks.first.click()
+                    calm = 0
+                else:
+                    calm = 0 if tab.locator(_UNDER_WAY).count() else calm + 1
+                tab.wait_for_timeout(500)
+            context.close()
+            _say(f"{page}: made in {time.perf_counter() - began:.1f} s, {app.peak_mb:.0f} MB")
+        return app.peak_mb
 
 
-def open_page(browser: Browser, app: Served, page: str) -> float | None:
-    """Seconds until a page stands in a fresh session; None where it did not come whole."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+def open_page(browser: Browser, app: Served, page: str, seen: Opened) -> None:
+    """Open a page in a fresh session and note how long it took, and whether it came whole."""
+    context = browser.new_context(viewport=WINDOW)
     tab = context.new_page()
-    began = time.perf_counter()
+    began, computed_s = time.perf_counter(), _computed_s(app)
     try:
         tab.goto(_address(app, page))
         for selector in PAGES[page]:
             tab.wait_for_selector(selector, state="attached", timeout=OPENS_WITHIN_S * 1000)
         tab.wait_for_selector(READY, timeout=OPENS_WITHIN_S * 1000)
-        seconds = time.perf_counter() - began
-        whole = not any(tab.locator(each).count() for each in (_ASKS, _UNDER_WAY, _FAILED))
     except PlaywrightTimeout:
-        whole = False
-    finally:
-        if folder := os.environ.get("LARGE_STORE_PICTURES"):
-            tab.screenshot(path=f"{folder}/{page}.png")
-        context.close()
-    return seconds if whole else None
+        seen.complete = False
+    seen.pages_s.setdefault(page, []).append(time.perf_counter() - began)
+    seen.server_s.setdefault(page, []).append(_computed_s(app) - computed_s)
+    offered = () if page in OFFERS else (_ASKS,)
+    left = [each for each in (*offered, _UNDER_WAY, _FAILED) if tab.locator(each).count()]
+    if left:
+        _say(f"{page}: not whole, {', '.join(left)}")
+        seen.complete = False
+    if folder := os.environ.get("LARGE_STORE_PICTURES"):
+        tab.screenshot(path=f"{folder}/{page}-{app.url[-5:]}.png")
+    context.close()
+
+
+def _computed_s(app: Served) -> float:
+    times = app.process.cpu_times()
+    return times.user + times.system
 
 
 @contextmanager
@@ -204,7 +217,3 @@ def _say(line: str) -> None:
 
 def _address(app: Served, page: str) -> str:
     return f"{app.url}/{page}?{urlencode({'dataset': DATASET, 'run': RUN, 'split': SPLIT})}"
-
-
-if __name__ == "__main__":  # one size: a folder that `make_workspace` filled, and how many images it has
-    print(measured(Path(sys.argv[1]), int(sys.argv[2])))

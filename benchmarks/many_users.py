@@ -175,8 +175,8 @@ class User:
             elif message.metadata.cacheable:
                 self._cached[message.hash] = message
             kind = message.WhichOneof("type")
-            if kind == "new_session":
-                self._page_hash = message.new_session.page_script_hash
+            if kind == "navigation":
+                self._page_hash = message.navigation.page_script_hash
             elif kind == "page_info_changed":
                 self._query = message.page_info_changed.query_string
             elif kind == "delta":

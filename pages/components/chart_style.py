@@ -129,7 +129,9 @@ class Panels:
                 shared = {"matches": "y", "showticklabels": False, "title": {"text": ""}}
             axes[own_x.replace("x", "xaxis")] = {"domain": domain, "anchor": own_y, **AXIS, **x}
             axes[own_y.replace("y", "yaxis")] = {"anchor": own_x, **AXIS, **y, **shared}
-        return go.Figure({"data": self._traces, "layout": axes | layout(height, hovermode, **margins)})
+        content = {"data": self._traces, "layout": axes | layout(height, hovermode, **margins)}
+        # Checked by tests, not at every move of a slider: that is most of what a figure costs.
+        return go.Figure(content, _validate=False)
 
 
 def _axes(panel: int) -> tuple[str, str]:
