@@ -8,7 +8,9 @@ they share: that some images are hard.
 Shapes: B resamples, N images, T = 256 thresholds, P classes that the images show or are given.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -32,6 +34,8 @@ Array = np.ndarray
 
 # Counts of a group of resamples, (P, B, T) float64 twice, stay below this many bytes.
 _GROUP_BYTES = 128_000_000
+# Blocks of counts that are added at a time.
+_BLOCKS = 8
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,7 @@ def _resampled_means(counts: Counts, classes: Array, weights: Array) -> Array:
     predicted, true_positive = np.zeros(shape), np.zeros(shape)
     target = np.zeros(shape[:2])
     start = 0
-    for block in counts.blocks():
+    for block in _several(counts.blocks(), counts.num_classes):
         stop = start + len(block.image_ids)
         block_weights = weights[:, start:stop].astype(np.float64)
         _add_block(of_classes(block, classes), block_weights, predicted, true_positive, target)
@@ -183,21 +187,42 @@ def _add_block(
     block: ImageCounts, weights: Array, predicted: Array, true_positive: Array, target: Array
 ) -> None:
     """Add a block's weighted counts; `true_positive[BACKGROUND]` gathers false foreground."""
-    above = foreground_above(block.levels).astype(np.float64)
-    pixels = block.levels.sum(axis=1, dtype=np.float64)
-    row_weights = weights[:, block.image]
+    above = foreground_above(block.levels)
+    pixels = block.levels.sum(axis=1, dtype=np.int64)[:, None]
+    claimed = block.predicted != BACKGROUND
+    right = claimed & (block.predicted == block.target)
+    ground = block.target == BACKGROUND
+    _add_weighted(predicted, weights, block.predicted, block.image, above, claimed)
+    _add_weighted(true_positive, weights, block.predicted, block.image, above, right)
+    _add_weighted(true_positive, weights, block.target, block.image, above, ground)
+    _add_weighted(target[..., None], weights, block.target, block.image, pixels, np.ones(len(pixels), bool))
 
-    def weighted(rows: Array) -> Array:
-        return row_weights[:, rows] @ above[rows]
 
-    for class_id in np.unique(block.predicted[block.predicted != BACKGROUND]):
-        rows = block.predicted == class_id
-        predicted[class_id] += weighted(rows)
-        true_positive[class_id] += weighted(rows & (block.target == class_id))
-    true_positive[BACKGROUND] += weighted(block.target == BACKGROUND)
-    for class_id in np.unique(block.target):
-        rows = block.target == class_id
-        target[class_id] += row_weights[:, rows] @ pixels[rows]
+def _add_weighted(
+    into: Array, weights: Array, labels: Array, images: Array, values: Array, rows: Array
+) -> None:
+    """Add the rows' values (R, T), weighted by their images, to `into` (P, B, T) at their labels.
+
+    An image's rows of a label are added up first, whole numbers still: the products with all
+    resamples, which cost most, are then as few as can be.
+    """
+    labels, images, values = labels[rows], images[rows], values[rows]
+    order = np.lexsort((images, labels))
+    labels, images = labels[order], images[order]
+    starts = np.flatnonzero(np.diff(labels, prepend=-1) | np.diff(images, prepend=-1))
+    if not len(starts):
+        return
+    sums = np.add.reduceat(values[order], starts, axis=0).astype(np.float64)
+    labels, images = labels[starts], images[starts]
+    firsts = np.flatnonzero(np.diff(labels, prepend=-1))
+    for first, last in zip(firsts, [*firsts[1:], len(labels)], strict=True):
+        into[labels[first]] += weights[:, images[first:last]] @ sums[first:last]
+
+
+def _several(blocks: Iterator[ImageCounts], num_classes: int) -> Iterator[ImageCounts]:
+    """A few blocks at a time as one: what is added to is larger than what a block adds."""
+    while few := list(islice(blocks, _BLOCKS)):
+        yield ImageCounts.merged(few, num_classes)
 
 
 def _interval(values: Array, level: float) -> Interval:
