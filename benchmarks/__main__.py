@@ -28,6 +28,8 @@ BENCHMARKS = (
     "pixel_pairs",
     "input_pipeline",
     "viewer_frames",
+    "many_users",
+    "large_store",
 )
 
 

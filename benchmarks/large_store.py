@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from benchmarks.app_server import Served, served
+from benchmarks.app_server import ROOT, Served, served
 from benchmarks.made_workspace import DATASET, RUN, make_workspace, one_block_read
 from benchmarks.table import Row
 from benchmarks.viewer_page import chromium
@@ -41,6 +41,7 @@ from train.workspace import cams_dir
 FEW, MANY = 1_000, 100_000
 SPLIT = "train"
 OPENINGS = 3
+NAVIGATION = ROOT / "app.py"  # whose pages these are
 MADE_WITHIN_S = 3600  # what a page makes once
 OPENS_WITHIN_S = 120
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'

@@ -42,6 +42,7 @@ from train.config import to_dict
 from train.recipes import recipe
 
 USERS, LASTS_S, EVERY_S = 10, 30.0, 2.0
+IMAGES = 240  # of the built-in sample
 WITHIN_S = 0.5  # required of the 95th percentile
 PATIENCE_S = 120.0
 RUN = "sample"
@@ -221,7 +222,7 @@ def _as_the_browser_has_it(widget: TextInput | Selectbox | ButtonGroup) -> Widge
 
 def make_sample(workspace: Path) -> tuple[str, ...]:
     """The built-in sample with CAMs made from its masks, as a run; the ids of its `train`."""
-    dataset = scenes(workspace / "data" / "scenes")
+    dataset = scenes(workspace / "data" / "scenes", images=IMAGES)
     run_dir = workspace / "runs" / RUN
     run_dir.mkdir(parents=True)
     (run_dir / "config.json").write_text(json.dumps(to_dict(recipe("scenes"))))

@@ -78,7 +78,7 @@ class Scores:
 
     card: ProtocolCard
     sweep: Sweep
-    counts: StoredCounts
+    counts: StoredCounts | CountsOfSome
     skipped: Mapping[str, str]
     agreement: Agreement | None = None
     of_masks: bool = False
@@ -118,7 +118,7 @@ class Scores:
         if not ids:
             raise DataError(f"none of the {len(wanted):,} images {subset} was scored; choose others")
         counts = CountsOfSome(self.counts, ids)
-        data_hash = _fingerprint(self.card.data_hash, *ids)
+        data_hash = fingerprint_of(self.card.data_hash, *ids)
         card = replace(self.card, images=len(ids), subset=subset, data_hash=data_hash)
         return replace(self, card=card, sweep=counts.total(), counts=counts, agreement=None)
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from orandnet_core.errors import DataError
+from orandnet_core.metrics.intervals import Bootstrap, bootstrap
+from orandnet_core.metrics.per_image import PerImage, per_image
 from orandnet_core.metrics.sweep import Counts, ImageCounts, Sweep
 
 __all__ = ["CountsOfSome"]
@@ -43,3 +45,17 @@ class CountsOfSome:
     def total(self) -> Sweep:
         """The sum over the subset."""
         return Sweep.sum_of(self.blocks())
+
+    def without(self, image_ids: Iterable[str]) -> "CountsOfSome":
+        """The counts of all but some."""
+        left_out = set(image_ids)
+        ids = tuple(image_id for image_id in self.image_ids if image_id not in left_out)
+        return CountsOfSome(self.whole, ids)
+
+    def bootstrap(self) -> Bootstrap:
+        """`metrics.bootstrap` of the subset."""
+        return bootstrap(self)
+
+    def per_image(self, threshold: float) -> PerImage:
+        """`metrics.per_image` at a threshold."""
+        return per_image(self, threshold)

@@ -126,7 +126,7 @@ def show_reached(
 def class_table(
     dataset: Dataset, found: Complement, labels: tuple[str, str], rules: CrossValidated | None
 ) -> pa.Table:
-    """A row a class: scores, lone claims, who to trust, and the suggested rule; percent."""
+    """A row a class that is there or claimed: scores, lone claims, who to trust, what rule; percent."""
     first, second = found.metrics
     precision = 100 * found.claims[..., 1] / np.maximum(found.claims.sum(axis=2), 1)
     precision[found.claims.sum(axis=2) == 0] = np.nan
@@ -147,7 +147,8 @@ def class_table(
     if rules is not None:
         by_fold = zip(*(each.rules for each in rules.chosen), strict=True)
         columns["Chosen in folds"] = ["–", *map(_votes, by_fold)]
-    return pa.table(columns)
+    known = sum(metrics.target + metrics.predicted for metrics in found.metrics) > 0
+    return pa.table(columns).filter(pa.array(known))
 
 
 def show_classes(

@@ -13,7 +13,7 @@ from orandnet_core.datasets.check import Report, check
 from orandnet_core.datasets.check_file import read_report, write_report
 from orandnet_core.errors import OrandnetError, StoreError
 from pages.components import catalog, charts
-from pages.components.chart_style import CHART_CONFIG
+from pages.components.chart_style import CHART_CONFIG, MOST_CLASSES
 from pages.components.empty import require_dataset
 from pages.components.scores import task_key
 from pages.components.selection import DatasetRef, current_selection
@@ -24,6 +24,7 @@ from train.workspace import cache_dir
 # Every file is decoded: above this, a page asks first.
 ASK_ABOVE_IMAGES = 2000
 LISTED = 20  # findings of a kind at a time
+NAMED = 30  # classes in a line
 
 OWN_DATA = """
 ```
@@ -70,6 +71,13 @@ def show_report(report: Report) -> None:
         key="data_classes",
         alt="Images that show each class, by split",
     )
+    if len(report.class_names) > MOST_CLASSES:
+        with right.expander(f"All {len(report.class_names):,} classes", icon=":material/list:"):
+            st.dataframe(
+                pa.table({"Class": list(report.class_names), **counts}),
+                hide_index=True,
+                alt="Images that show each class, by split",
+            )
     show_problems(report)
 
 
@@ -187,7 +195,11 @@ with add_tab:
     add_form()
 with found_tab:
     opened = require_dataset(current_selection())
-    st.caption(f"`{opened.root}` · {len(opened.class_names)} classes: {', '.join(opened.class_names[:30])}")
+    more = len(opened.class_names) - NAMED
+    st.caption(
+        f"`{opened.root}` · {len(opened.class_names):,} classes: {', '.join(opened.class_names[:NAMED])}"
+        + (f" and {more:,} more" if more > 0 else "")
+    )
     checked = check_of(opened)
     if checked is not None:
         show_report(checked)

@@ -17,6 +17,7 @@ __all__ = [
     "DASHES",
     "MARKERS",
     "METRIC_LABELS",
+    "MOST_CLASSES",
     "NEUTRAL",
     "Panels",
     "layout",
@@ -62,6 +63,7 @@ MARKERS = {
     "segment": "bowtie",
     "irn": "hexagram",
 }
+MOST_CLASSES = 40  # side by side; more names than that cannot be read
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 NEUTRAL = "#8A8F98"
 _GAP = 0.05  # between panels, of the figure's width

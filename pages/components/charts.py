@@ -12,7 +12,16 @@ import numpy as np
 import plotly.graph_objects as go
 
 from orandnet_core.metrics import Interval
-from pages.components.chart_style import COLOURS, DASHES, MARKERS, METRIC_LABELS, NEUTRAL, Panels, styled
+from pages.components.chart_style import (
+    COLOURS,
+    DASHES,
+    MARKERS,
+    METRIC_LABELS,
+    MOST_CLASSES,
+    NEUTRAL,
+    Panels,
+    styled,
+)
 
 __all__ = [
     "Curve",
@@ -170,20 +179,28 @@ def precision_recall(curves: Sequence[Curve], thresholds: Array, height: int = 3
     return styled(figure, height, hovermode="closest")
 
 
+def classes_by_score(scores: Array) -> Array:
+    """(P,) the classes with pixels, that with the best of the scores (C,) first."""
+    order = np.argsort(np.where(np.isnan(scores), -1, scores))[::-1]
+    return order[~np.isnan(scores[order])]
+
+
 def class_bars(
-    class_names: Sequence[str], scores: Mapping[str, Array], rules: Mapping[str, str], height: int = 320
+    class_names: Sequence[str],
+    scores: Mapping[str, Array],
+    rules: Mapping[str, str],
+    order: Sequence[int],
+    height: int = 320,
 ) -> go.Figure:
-    """One metric per class, a bar a source, classes in the order of the first source's score.
+    """One metric per class, a bar a source.
 
     Args:
         class_names: C names, background included if it is scored.
         scores: (C,) fractions by source label; NaN where a class has no pixels.
         rules: rule by source label, for the colour.
+        order: the classes to show, up to `MOST_CLASSES`, from left to right.
     """
     figure = go.Figure()
-    first = next(iter(scores.values()))
-    order = np.argsort(np.where(np.isnan(first), -1, first))[::-1]
-    order = order[~np.isnan(first[order])]
     names = [class_names[index] for index in order]
     for label, values in scores.items():
         figure.add_bar(
@@ -292,17 +309,20 @@ def learning_curves(
 
 
 def class_counts(class_names: Sequence[str], counts: Mapping[str, Array], height: int = 300) -> go.Figure:
-    """How many images show a class, a bar a split.
+    """How many images show a class, a bar a split; of many classes those that most images show.
 
     Args:
         class_names: C names without background.
         counts: (C,) images by split.
     """
     figure = go.Figure()
+    shown = np.arange(len(class_names))
+    if len(shown) > MOST_CLASSES:
+        shown = np.argsort(-sum(counts.values()), kind="stable")[:MOST_CLASSES]
     for split, colour in zip(counts, (*COLOURS.values(),) * 2, strict=False):
         figure.add_bar(
-            x=list(class_names),
-            y=counts[split],
+            x=[class_names[index] for index in shown],
+            y=counts[split][shown],
             name=split,
             marker={"color": colour, "line": {"width": 0}},
             hovertemplate="%{x}: %{y:,} images<extra>" + split + "</extra>",

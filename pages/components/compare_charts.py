@@ -13,7 +13,7 @@ from orandnet_core.datasets import Dataset
 from orandnet_core.image_filter import BestThresholdWithin, Condition, ScoresWithin, ScoreWithin, Shows
 from orandnet_core.metrics import THRESHOLDS
 from pages.components import charts, click_charts, comparison, linked_charts, linked_filter
-from pages.components.chart_style import CHART_CONFIG, METRIC_LABELS
+from pages.components.chart_style import CHART_CONFIG, METRIC_LABELS, MOST_CLASSES
 from pages.components.compare_table import choose_row, keep_choice
 from pages.components.comparison import Row
 from pages.components.going import go_to
@@ -103,10 +103,15 @@ def show_classes(rows: Sequence[Row], dataset: Dataset, conditions: Sequence[Con
     if not chosen:
         st.caption("Choose a source to see its classes.")
         return
+    scores = {label: getattr(usable[label].metrics, metric) for label in chosen}
+    order = charts.classes_by_score(scores[chosen[0]])
+    pages = -(-len(order) // MOST_CLASSES)
+    page = st.pagination(pages, key=f"compare_class_page{so_far}") if pages > 1 else 1
     figure = charts.class_bars(
         names,
-        {label: getattr(usable[label].metrics, metric) for label in chosen},
+        scores,
         {label: usable[label].candidate.rule for label in chosen},
+        order[(page - 1) * MOST_CLASSES : page * MOST_CLASSES],
         height=340,
     )
     # A click chooses; Streamlit tells no clicks while a drag makes a box, which the chart's menu offers.

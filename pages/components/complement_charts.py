@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from orandnet_core.metrics import Metrics
-from pages.components.chart_style import COLOURS, METRIC_LABELS, NEUTRAL, Panels, styled
+from pages.components.chart_style import COLOURS, METRIC_LABELS, MOST_CLASSES, NEUTRAL, Panels, styled
 
 __all__ = ["Reached", "reached_scores", "who_is_right"]
 
@@ -66,6 +66,8 @@ def reached_scores(ways: Sequence[Reached]) -> go.Figure:
 def who_is_right(class_names: Sequence[str], right: np.ndarray, first: str, second: str) -> go.Figure:
     """Of the pixels of a class on which both differ, the shares that one, none or the other has right.
 
+    Of many classes those that have most such pixels.
+
     Args:
         class_names: C names with background.
         right: (C, 3) pixels: only the first right, only the second, neither.
@@ -73,7 +75,10 @@ def who_is_right(class_names: Sequence[str], right: np.ndarray, first: str, seco
     """
     total = right.sum(axis=1)
     shares = right / np.maximum(total, 1)[:, None]
-    order = [label for label in np.argsort(shares[:, 0] - shares[:, 1]) if total[label]]
+    most = set(np.argsort(-total, kind="stable")[:MOST_CLASSES].tolist())
+    order = [
+        label for label in np.argsort(shares[:, 0] - shares[:, 1]).tolist() if total[label] and label in most
+    ]
     names = [class_names[label] for label in order]
     figure = go.Figure()
     for column, name, colour in (

@@ -12,9 +12,10 @@ from hypothesis.extra.numpy import arrays
 from orandnet_core.fusion import RULES
 from orandnet_core.metrics import GRID_THRESHOLDS, THRESHOLDS, Interval
 from pages.components import charts, click_charts
-from pages.components.chart_style import COLOURS, MARKERS
+from pages.components.chart_style import COLOURS, MARKERS, MOST_CLASSES
 from pages.components.charts import Curve, joint_front
 from pages.components.click_charts import clicked_image, clicked_thresholds
+from pages.components.complement_charts import who_is_right
 
 T = len(THRESHOLDS)
 
@@ -96,7 +97,9 @@ def test_no_curve_has_no_front():
 
 def test_class_bars_are_in_order_and_leave_out_what_has_no_pixels():
     scores = {"A": np.array([0.2, np.nan, 0.8]), "B": np.array([0.5, np.nan, 0.1])}
-    figure = charts.class_bars(("background", "cat", "dog"), scores, {"A": "cnn", "B": "vit"})
+    figure = charts.class_bars(
+        ("background", "cat", "dog"), scores, {"A": "cnn", "B": "vit"}, charts.classes_by_score(scores["A"])
+    )
     assert figure.data[0].x == ("dog", "background")
     assert tuple(figure.data[0].y) == (0.8, 0.2)
     assert tuple(figure.data[1].y) == (0.1, 0.5)
@@ -205,3 +208,24 @@ def test_images_that_do_not_pass_stay_in_sight_with_their_names():
     assert passing.x.tolist() == x[passes].tolist()
     assert faint.marker.opacity < passing.marker.opacity
     assert len(click_charts.image_scatter(names, x, 1 - x, "A", "B", ~passes & passes).data) == 2
+
+
+def test_figures_that_plotly_did_not_check_would_pass():
+    interval = Interval(0.1, -0.1, 0.2)
+    rows = {"CNN": dict.fromkeys(("precision", "recall", "iou"), interval)}
+    for figure in (
+        charts.metric_curves([curve("and")], THRESHOLDS, at=0.5),
+        charts.difference_intervals(rows),
+    ):
+        assert go.Figure(figure.to_dict()).to_dict().keys() == figure.to_dict().keys()
+
+
+def test_of_a_thousand_classes_those_are_shown_that_most_images_show():
+    names = [f"class {k}" for k in range(1000)]
+    counts = {"train": np.arange(1000), "val": np.zeros(1000, int)}
+    train, val = charts.class_counts(names, counts).data
+    assert list(train.x) == names[: -1 - MOST_CLASSES : -1]
+    assert list(train.y) == list(range(999, 999 - MOST_CLASSES, -1))
+    assert len(val.x) == MOST_CLASSES
+    right = np.stack([np.arange(1000), np.ones(1000, int), np.ones(1000, int)], axis=1)
+    assert set(who_is_right(names, right, "A", "B").data[0].y) == set(train.x)

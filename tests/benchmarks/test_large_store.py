@@ -1,0 +1,30 @@
+import pytest
+
+from benchmarks import large_store
+from benchmarks.large_store import PAGES
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def test_every_page_is_timed_in_both_sizes(monkeypatch):
+    if large_store.chromium() is None:
+        pytest.skip("no Chromium found, browser tests skipped (install chromium or set ORANDNET_CHROMIUM)")
+    for name, value in {"FEW": 12, "MANY": 40, "OPENINGS": 1}.items():
+        monkeypatch.setattr(large_store, name, value)
+    rows = list(large_store.rows())
+    assert [row.name for row in rows[:-1]] == [
+        f"first paint of {page}, 40 images against 12" for page in PAGES
+    ]
+    assert all(row.same_answer and row.ours > 0 for row in rows)
+    assert (rows[-1].unit, rows[-1].ours > 50) == ("MB", True)
+
+
+def test_without_a_browser_it_is_left_out_and_said(monkeypatch, capsys):
+    monkeypatch.setattr(large_store, "chromium", lambda: None)
+    assert list(large_store.rows()) == []
+    assert "no Chromium found" in capsys.readouterr().err
+
+
+def test_every_page_of_the_navigation_is_among_them():
+    source = large_store.NAVIGATION.read_text()
+    assert source.count("st.Page(") == len(PAGES)
