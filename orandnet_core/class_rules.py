@@ -23,7 +23,7 @@ from orandnet_core.metrics.levels import BestLevels, Truth
 from orandnet_core.metrics.sweep import count_image
 from orandnet_core.protocol import ProtocolCard
 from orandnet_core.scoring import PairScores, Source, card_of, read_both, true_mask
-from orandnet_core.scoring_pass import Progress, Tally, cache_key, run_pass, shelf_for
+from orandnet_core.scoring_pass import WORKERS, Progress, Tally, cache_key, run_pass, shelf_for
 
 __all__ = [
     "CANDIDATES",
@@ -139,7 +139,7 @@ def cross_validated(
     seed: int = 0,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
-    workers: int = 2,
+    workers: int = WORKERS,
 ) -> CrossValidated:
     """Choose a rule for each class on all folds but one, score it on that one, and so on.
 

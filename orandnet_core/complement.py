@@ -22,7 +22,7 @@ from orandnet_core.metrics.levels import Truth
 from orandnet_core.protocol import ProtocolCard
 from orandnet_core.pseudo_mask import pseudo_mask
 from orandnet_core.scoring import Source, card_of, split_ids, true_mask
-from orandnet_core.scoring_pass import Progress, Tally, cache_key, run_pass, shelf_for
+from orandnet_core.scoring_pass import WORKERS, Progress, Tally, cache_key, run_pass, shelf_for
 
 __all__ = ["Complement", "JointCounts", "complement", "joint_counts"]
 
@@ -179,7 +179,7 @@ def complement(
     image_ids: Iterable[str] | None = None,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
-    workers: int = 2,
+    workers: int = WORKERS,
 ) -> Complement:
     """Compare the masks of two sources, each at its own threshold, on the images that both have.
 

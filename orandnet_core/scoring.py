@@ -29,7 +29,7 @@ from orandnet_core.metrics import (
 )
 from orandnet_core.metrics.levels import Truth
 from orandnet_core.protocol import ProtocolCard
-from orandnet_core.scoring_pass import Progress, Tally, is_complete, run_pass
+from orandnet_core.scoring_pass import WORKERS, Progress, Tally, is_complete, run_pass
 from orandnet_core.scoring_tallies import PairImage, SourceImage, fingerprint_of, pair_tallies, source_tallies
 from orandnet_core.sources import (
     MaskSource,
@@ -147,7 +147,7 @@ def score(
     image_ids: Iterable[str] | None = None,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
-    workers: int = 2,
+    workers: int = WORKERS,
 ) -> Scores:
     """Score one source on a split.
 
@@ -206,7 +206,7 @@ def score_pair(
     image_ids: Iterable[str] | None = None,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
-    workers: int = 2,
+    workers: int = WORKERS,
 ) -> PairScores:
     """Score two networks and any fusions of them, reading every map once.
 

@@ -6,6 +6,7 @@ tally that has not counted its block yet.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from orandnet_core.counts_cache import DiskShelf, MemoryShelf
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import OrandnetError
 
-__all__ = ["Progress", "Tally", "cache_key", "is_complete", "run_pass", "shelf_for"]
+__all__ = ["BLOCK", "WORKERS", "Progress", "Tally", "cache_key", "is_complete", "run_pass", "shelf_for"]
 
 Progress = Callable[[int, int], None]
 Shelf = DiskShelf | MemoryShelf
@@ -28,6 +29,8 @@ Shelf = DiskShelf | MemoryShelf
 _FORMAT = 2
 # Images a block: what a stopped pass loses at most, and what is in memory at a time.
 BLOCK = 256
+# Threads of a pass: numpy, zlib and OpenCV let others in while they work on an image.
+WORKERS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 # Images whose counts wait to be merged.
 _GROUP = 16
 
@@ -76,7 +79,7 @@ def run_pass(
     read: Callable[[str], Any],
     tallies: Sequence[Tally],
     progress: Progress | None = None,
-    workers: int = 2,
+    workers: int = WORKERS,
 ) -> None:
     """Read every image that a tally still lacks, count it, and shelve the counts by block.
 
@@ -89,7 +92,7 @@ def run_pass(
         tallies: what is counted.
         progress: called as progress(done, total) after every image. What it raises ends the
             pass; finished blocks stay.
-        workers: threads; 1 does everything in the caller's.
+        workers: threads, by default one a core; 1 does everything in the caller's.
     """
     with _mapper(workers) as map_in_order:
         for block, start in enumerate(range(0, len(image_ids), BLOCK)):

@@ -19,7 +19,7 @@ from orandnet_core.mining.counts import ErrorCounts, PixelErrors, pixel_errors
 from orandnet_core.protocol import ProtocolCard
 from orandnet_core.pseudo_mask import pseudo_mask
 from orandnet_core.scoring import Source, card_of, split_ids, true_mask
-from orandnet_core.scoring_pass import Progress, Tally, cache_key, run_pass, shelf_for
+from orandnet_core.scoring_pass import WORKERS, Progress, Tally, cache_key, run_pass, shelf_for
 
 __all__ = ["Mined", "backgrounds_of", "errors_of_image", "mine"]
 
@@ -120,7 +120,7 @@ def mine(
     image_ids: Iterable[str] | None = None,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
-    workers: int = 2,
+    workers: int = WORKERS,
 ) -> Mined:
     """Sort every wrong pixel of a source into its kind, and count.
 

@@ -37,6 +37,15 @@ def test_progress_and_time_left():
     assert task.left_s is None
 
 
+def test_what_is_forgotten_is_made_anew():
+    board, calls = TaskBoard(), []
+    for _ in range(2):
+        assert board.start("key", "Work", lambda report: calls.append(1)).wait(5)
+        board.forget("key")
+    board.forget("never started")
+    assert (len(calls), board.find("key")) == (2, None)
+
+
 def test_a_cancelled_task_stops_at_its_next_report_and_can_start_again():
     board, begun, go_on = TaskBoard(), threading.Event(), threading.Event()
 

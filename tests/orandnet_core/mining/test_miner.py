@@ -187,3 +187,20 @@ def test_slices_have_names_and_addresses():
 def test_only_a_mean_can_rank(mined):
     with pytest.raises(ConfigError, match="'f2'"):
         ranked(mined, FACETS["kind"], "f2")
+
+
+def test_slices_and_their_images_are_worked_out_once(mined, monkeypatch):
+    cut = ranked(mined, FACETS["class"], by="recall")
+    images = images_of(mined, cut[0].where)
+    metrics = mined.metrics()
+
+    def again(*_):
+        raise AssertionError("read twice")
+
+    monkeypatch.setattr(type(mined.shelf), "counts", again)
+    assert ranked(mined, FACETS["class"], by="recall") == cut
+    assert {each.key for each in ranked(mined, FACETS["class"], by="iou")} == {each.key for each in cut}
+    assert images_of(mined, cut[0].where, most=2) == images[:2]
+    np.testing.assert_array_equal(mined.metrics().iou, metrics.iou)
+    with pytest.raises(AssertionError):
+        ranked(mined, FACETS["class"], within={"owner": 2})
