@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from benchmarks import made_workspace
 from benchmarks.made_workspace import in_train, make_workspace, one_block_read
 from orandnet_core import scoring
 from orandnet_core.datasets import open_dataset
@@ -32,11 +31,11 @@ def test_it_is_a_data_set_in_order_with_cams_of_two_sources(workspace):
 def test_the_counts_of_one_block_are_those_of_all(workspace, tmp_path):
     dataset = open_dataset(workspace / "data" / "made", "folder")
     source = store_source(CamStore(workspace / "runs" / "made" / "cams-cnn"), "cnn")
-    every = score(dataset, "train", source)
+    every, one_pass = score(dataset, "train", source), scoring.run_pass
     with one_block_read():
-        assert scoring.run_pass is not made_workspace.run_pass
+        assert scoring.run_pass is not one_pass
         short = score(dataset, "train", source, cache_dir=tmp_path)
-    assert scoring.run_pass is made_workspace.run_pass
+    assert scoring.run_pass is one_pass
     assert short.counts.image_ids == every.counts.image_ids
     np.testing.assert_array_equal(short.sweep.levels, every.sweep.levels)
 
