@@ -155,16 +155,14 @@ def make_what_pages_keep(workspace: Path) -> float:
             tab = context.new_page()
             tab.goto(_address(app, page))
             give_up, calm = time.monotonic() + MADE_WITHIN_S, 0
-            # At rest twice in a row: between two tasks there is a moment without either.
+            # Whole and at rest twice in a row: between two tasks there is a moment without either.
             while calm < 2 and time.monotonic() < give_up:
-                tab.wait_for_selector(READY, timeout=MADE_WITHIN_S * 1000)
+                tab.wait_for_timeout(500)
                 asks = tab.locator(_ASKS)
                 if asks.count():
                     asks.first.click()
-                    calm = 0
-                else:
-                    calm = 0 if tab.locator(_UNDER_WAY).count() else calm + 1
-                tab.wait_for_timeout(500)
+                whole = all(tab.locator(each).count() for each in (READY, *PAGES[page]))
+                calm = calm + 1 if whole and not tab.locator(f"{_UNDER_WAY}, {_ASKS}").count() else 0
             context.close()
             _say(f"{page}: made in {time.perf_counter() - began:.1f} s, {app.peak_mb:.0f} MB")
         return app.peak_mb
