@@ -93,7 +93,7 @@ class Wish:
         words = ["python", "-m", "train", "export", self.run, "--to", exported.format]
         words += ["--source", exported.source]
         for name, value in self.overrides.items():
-            words += ["--set", f"{name}={value}"]
+            words += ["--set", f"{name}={value:.8g}" if isinstance(value, float) else f"{name}={value}"]
         for name in ("threshold", "or_threshold", "and_threshold"):
             if (value := getattr(exported, name)) is not None:
                 words += [f"--{name.replace('_', '-')}", f"{value:.8g}"]

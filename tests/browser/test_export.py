@@ -30,7 +30,7 @@ def test_masks_of_fuse_are_downloaded_and_read_back(
     page.get_by_role("button", name="Export", exact=True).click()
     page.wait_for_url("**/exchange?*")
     expect(page.get_by_text("OR, shaped > 0.500")).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.get_by_text("--set fusion.gamma_vit=2")).to_be_visible()
+    expect(page.get_by_test_id("stCode")).to_contain_text("--set fusion.gamma_vit=2 --threshold 0.5")
     page.get_by_role("radio", name="A download").click()
     page.get_by_role("button", name="Pack 9 images").click()
     with page.expect_download() as begun:
