@@ -10,6 +10,7 @@ import csv
 import io
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.browser.conftest import served
 from tests.browser.in_viewer import READY, painted
@@ -32,6 +33,8 @@ QUALITY = 80  # of WebP, in percent
 PATIENCE_MS = 900_000  # a scoring pass while something else has the cores
 ANNOTATED = 20
 RUN, SETTING = "tour", "tour"
+# A recipe's masks come from its last source, the walk, unless told otherwise.
+MASKS_FROM_IT = {"source": "fusion", "background threshold": ""}
 FUSED = ("Naive mean", "OR", "AND")
 MADE = "<!-- Made by `python -m docs.make_tour` from docs/tour/text.md: change that. -->\n\n"
 
@@ -74,7 +77,7 @@ class Tour:
         if top is not None:
             top.evaluate("each => { each.style.scrollMarginTop = '70px'; each.scrollIntoView() }")
             self.page.wait_for_timeout(500)
-        self.page.mouse.move(5, SIZE["height"] - 5)
+        self.page.mouse.move(SIZE["width"] - 5, SIZE["height"] - 5)
         picture = Image.open(io.BytesIO(self.page.screenshot()))
         self.pictures.mkdir(parents=True, exist_ok=True)
         picture.convert("RGB").save(self.pictures / f"{name}.webp", quality=QUALITY, method=6)
@@ -112,11 +115,14 @@ def compare(tour: Tour) -> None:
     tour.shoot("compare")
     rows = tour.download(page.get_by_role("button", name="Table, CSV"))
     rows = [row for row in rows if row["miou"]]
-    best = max((row for row in rows if row["label"] in FUSED), key=lambda row: float(row["miou"]))
+    fused = [row for row in rows if row["label"] in FUSED]
+    best, second, *_ = sorted(fused, key=lambda row: -float(row["miou"]))
     figures |= {
-        "annotated": str(tour.annotated), "split": best["split"], "images": best["images"],
+        "annotated": str(tour.annotated), "split": best["split"], "scored": best["images"],
+        "images": str(int(best["images"]) + tour.annotated),
         "best": best["label"], "miou": percent(best["miou"]), "threshold": f"{float(best['threshold']):.3f}",
         "difference": interval(best, "miou_difference"), "sources": sources_table(rows),
+        "second": f"{second['label']} ({percent(second['miou'])})",
     }  # fmt: skip
     tour.figures["threshold_value"] = best["threshold"]
 
@@ -155,7 +161,7 @@ def errors(tour: Tour) -> None:
     figures = tour.figures
     at = {"errors_at": "Fixed", "errors_t": figures["threshold_value"]}
     tour.open("errors", errors_source=figures["best"], errors_class=figures["hurt_class"], **at)
-    tour.shoot("errors")
+    tour.shoot("errors", top=tour.page.get_by_test_id("stWidgetLabel").filter(has_text=re.compile("^Class$")))
     shown = tour.page.get_by_role("combobox", name=re.compile("Images of$"))
     figures["slice"] = shown.input_value() or shown.inner_text()
 
@@ -189,8 +195,14 @@ def launch(tour: Tour) -> None:
     page.get_by_role("button", name="Start ").filter(has_text=re.compile("training|all the same")).wait_for()
     page.get_by_label("Run name", exact=True).fill(RUN)
     page.get_by_label("Run name", exact=True).press("Enter")
-    tour.settle()
-    tour.shoot("launch")
+    page.get_by_text("All fields").click()
+    page.get_by_role("tab", name="Masks", exact=True).click()
+    for label, value in MASKS_FROM_IT.items():
+        masks = page.get_by_role("tabpanel", name="Masks", exact=True)
+        masks.get_by_label(label, exact=True).fill(value)
+        page.keyboard.press("Enter")
+        tour.settle()
+    tour.shoot("launch", top=page.get_by_text("All fields"))
     page.get_by_test_id("stMain").get_by_role("button", name=re.compile("^Start (training|all)")).click()
     page.wait_for_url(re.compile("/runs"))
     try:
@@ -251,23 +263,23 @@ def told_losses(rows: Table) -> str:
     return f"it costs {', '.join(words)}"
 
 
-def make_tour(workspace: Path, docs: Path, annotated: int = ANNOTATED) -> None:
+def make_tour(browser: Browser, workspace: Path, docs: Path, annotated: int = ANNOTATED) -> None:
     """Go through the tour, and write `tour.md` and `tour/*.webp` into a folder.
 
     Args:
-        workspace: with the built-in sample in it; a run `tour` is started there, and stopped.
+        workspace: ORANDNET_WORKSPACE, with the built-in sample in it; a run `tour` is started there, and
+            stopped.
         docs: where to.
         annotated: images whose masks choose the thresholds on Compare.
     """
-    with served(workspace) as url, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path(), args=list(CHROMIUM_ARGS))
-        page = chromium.new_context(viewport=SIZE, color_scheme="light").new_page()
+    shutil.rmtree(run_dir(RUN), ignore_errors=True)
+    with served(workspace) as url, browser.new_context(viewport=SIZE, color_scheme="light") as context:
+        page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         tour = Tour(page, url, docs / "tour", annotated)
         for step in STEPS:
             print(step.__name__, flush=True)
             step(tour)
-        chromium.close()
     text = TEXT.read_text(encoding="utf-8").format_map(tour.figures)
     (docs / "tour.md").write_text(MADE + text, encoding="utf-8")
 
@@ -281,7 +293,10 @@ def main() -> None:
         workspace = (args.workspace or Path(made)).resolve()
         os.environ["ORANDNET_WORKSPACE"] = str(workspace)
         prepare_sample()
-        make_tour(workspace, args.out)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(CHROMIUM_ARGS))
+            make_tour(browser, workspace, args.out)
+            browser.close()
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from pages.components.exports import (
     Wish,
     export_to_folder,
     export_to_zip,
-    images_of,
     setting_of,
     source_labels,
     suggested_folder,
     wish_of,
 )
+from pages.components.fuse_setting import STATE
 from pages.components.going import go_to
 from pages.components.scores import task_key
 from pages.components.selection import Selection
@@ -64,11 +64,8 @@ def show_way_out(selection: Selection, dataset: Dataset) -> None:
         return
     try:
         wish = choose(selection, dataset)
-        images = images_of(wish) if wish else {}
-        found = sum(map(len, images.values()))
-        if wish is None or not say_found(wish, images):
-            return
-        export(wish, found)
+        if wish is not None and say_found(wish):
+            export(wish, sum(map(len, wish.images.values())))
     except OrandnetError as error:
         st.warning(str(error), title="This cannot be exported", icon=":material/error:")
 
@@ -99,8 +96,9 @@ def choose(selection: Selection, dataset: Dataset) -> Wish | None:
                 help="A pixel is foreground where its best map is greater.",
             )  # fmt: skip
         splits = st.multiselect(
-            "Splits", list(dataset.splits), default=[selection.split], key="out_splits", width=240
-        )
+            "Splits", list(dataset.splits), default=[selection.split], width=240,
+            key=f"out_splits {selection.dataset.name} {selection.split}",  # follows the sidebar
+        )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         if to == "coco":
             exported["segmentation"] = st.segmented_control(
@@ -112,21 +110,24 @@ def choose(selection: Selection, dataset: Dataset) -> Wish | None:
     if not splits:
         st.caption("Choose a split to export.")
         return None
+    if source == FUSE:
+        STATE.to_address()  # a link to this export has the setting, too
     _say_whose(selection, source)
     recipe = recipe_of_run(selection.run_dir, None)
     return wish_of(source, exported, selection.run, recipe, selection.run_dir, dataset, splits)
 
 
-def say_found(wish: Wish, images: dict[str, tuple[str, ...]]) -> bool:
+def say_found(wish: Wish) -> bool:
     """How many images there is something of; whether there is any."""
-    if not any(images.values()):
+    if not any(wish.images.values()):
         st.info(
-            f"The run has it of none of the images of {', '.join(images)}.", icon=":material/layers_clear:"
+            f"The run has it of none of the images of {', '.join(wish.splits)}.",
+            icon=":material/layers_clear:",
         )
         return False
     counts = [
         f"{len(ids):,} of {len(wish.dataset.image_ids(split)):,} images of {split}"
-        for split, ids in images.items()
+        for split, ids in wish.images.items()
     ]
     st.caption(" · ".join([*([wish.setting] if wish.setting else []), *counts]))
     return True

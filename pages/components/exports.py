@@ -7,7 +7,10 @@ import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+
+import streamlit as st
 
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import DataError, StoreError
@@ -30,7 +33,6 @@ __all__ = [
     "Wish",
     "export_to_folder",
     "export_to_zip",
-    "images_of",
     "setting_of",
     "source_labels",
     "suggested_folder",
@@ -70,16 +72,29 @@ class Wish:
     dataset: Dataset
     setting: str = ""
 
-    @property
+    @cached_property
+    def images(self) -> dict[str, tuple[str, ...]]:
+        """The images that there is something of, by split.
+
+        Raises:
+            ConfigError: the run has no such source.
+        """
+        source = cam_source(self.exported, self.recipe, self.folder)
+        return {
+            split: exportable(self.exported, self.dataset, self.folder, source, split)
+            for split in self.splits
+        }
+
+    @cached_property
     def key(self) -> str:
         """Changes with everything that decides what is written."""
         source = cam_source(self.exported, self.recipe, self.folder)
         store = MaskStore(self.folder / RUN_MASKS)
         made_by = source.made_by() if source else store.card if self.exported.source == RUN_MASKS else ""
-        images = [self.dataset.fingerprint(split) for split in self.splits]
-        counts = [f"{split} {len(ids)}" for split, ids in images_of(self).items()]
+        data = [self.dataset.fingerprint(split) for split in self.splits]
+        counts = [f"{split} {len(ids)}" for split, ids in self.images.items()]
         recipe = sorted(self.overrides.items())
-        return task_key(repr(self.exported), str(self.folder), str(made_by), str(recipe), *images, *counts)
+        return task_key(repr(self.exported), str(self.folder), str(made_by), str(recipe), *data, *counts)
 
     @property
     def stem(self) -> str:
@@ -122,14 +137,16 @@ def source_labels(folder: Path, dataset: Dataset, split: str, *, masks: bool) ->
         labels[RUN_MASKS] = "Pseudo-masks of the run"
     labels |= {name: rule.label for name, rule in RULES.items() if pair or name in stores}
     labels |= {name: store_label(name) for name in stores if name not in RULES}
-    if masks and any(map(dataset.has_mask, dataset.image_ids(split))):
+    if masks and _has_truth(dataset.fingerprint(split), dataset, split):
         labels[GROUND_TRUTH] = "Ground truth"
     return labels
 
 
 def setting_of(key: str) -> FusionSetting | None:
     """The fusion setting that a key of `source_labels` means; None where it names a source."""
-    return current_setting() if key == FUSE else saved_settings().get(key.removeprefix(_SAVED))
+    if key == FUSE:
+        return current_setting()
+    return saved_settings().get(key.removeprefix(_SAVED)) if key.startswith(_SAVED) else None
 
 
 def _told(setting: FusionSetting) -> str:
@@ -168,18 +185,6 @@ def wish_of(
     return Wish(wanted, run, folder, override(recipe, changes), changes, tuple(splits), dataset, words)
 
 
-def images_of(wish: Wish) -> dict[str, tuple[str, ...]]:
-    """The images that there is something of, by split.
-
-    Raises:
-        ConfigError: the run has no such source.
-    """
-    source = cam_source(wish.exported, wish.recipe, wish.folder)
-    return {
-        split: exportable(wish.exported, wish.dataset, wish.folder, source, split) for split in wish.splits
-    }
-
-
 def suggested_folder(wish: Wish) -> Path:
     """Where an export goes if nobody says otherwise: in the workspace, another folder for another export."""
     return workspace_dir() / "exports" / wish.stem
@@ -208,6 +213,11 @@ def export_to_zip(wish: Wish, report: Report) -> tuple[Made, Path]:
     for old in sorted(root.glob("*.zip"), key=os.path.getmtime)[:-_ZIPS_KEPT]:
         old.unlink(missing_ok=True)
     return made, path
+
+
+@st.cache_data(ttl=60, max_entries=64, show_spinner=False)
+def _has_truth(fingerprint: str, _dataset: Dataset, split: str) -> bool:
+    return any(map(_dataset.has_mask, _dataset.image_ids(split)))
 
 
 def _changes(setting: FusionSetting, recipe: Recipe) -> dict[str, object]:

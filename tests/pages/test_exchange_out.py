@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from orandnet_core.datasets import Dataset, voc12
 from orandnet_core.fusion import Fusion, fuse
 from orandnet_core.pseudo_mask import pseudo_mask
 from orandnet_core.store import CamStore
+from pages.components.fuse_setting import current_setting
 from pages.components.tasks import task_board
 from tests.pages.opening import captions, opened, settled
 from tests.pages.workspace import make_outputs
 from train.__main__ import main
+from train.settings import save_setting
 from train.workspace import cams_dir, run_dir
 
 EXCHANGE, MASKS = "analysis/exchange.py", "Pseudo-masks of the run"
@@ -32,7 +35,7 @@ def choose(page: AppTest, **values: object) -> AppTest:
     for name, value in values.items():
         kinds = ("selectbox", "multiselect", "text_input", "slider", "toggle", "button_group")
         widgets = [each for kind in kinds for each in page.get(kind)]
-        widget = next(each for each in widgets if each.key == f"out_{name}")
+        widget = next(each for each in widgets if str(each.key).split()[:1] == [f"out_{name}"])
         widget.set_value(value).run()
     return settled(page)
 
@@ -85,6 +88,16 @@ def test_the_setting_of_fuse_goes_out_with_its_knobs(app: AppTest, sample: Datas
     assert Fusion.from_dict(manifest["fusion"]) == fusion
     image_id = sample.image_ids("train")[0]
     np.testing.assert_array_equal(voc12(out).mask(image_id), fused(image_id, fusion, 0.5))
+
+
+def test_a_saved_setting_is_told_from_a_source_of_its_name(app: AppTest):
+    setting = current_setting("cnn")
+    save_setting(replace(setting, fusion=Fusion("max", gamma_cnn=2), background_threshold=0.25))
+    page = way_out(app, out_source="Saved: cnn")
+    assert "Maximum, shaped > 0.250" in captions(page)
+    assert "--set fusion.rule=max --set fusion.gamma_cnn=2 --threshold 0.25" in page.code[-1].value
+    page = choose(page, source="cnn")
+    assert "--source cnn --threshold 0.30078125" in page.code[-1].value
 
 
 def test_a_trimap_of_fuse_goes_out_as_one(app: AppTest):
