@@ -1,6 +1,6 @@
 """An image's maps as a scene of the viewer: both networks, any further sources, the ground truth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -41,7 +41,15 @@ def show_image(
     show_scene(maps.photo, scene, key=key, usual=usual)
 
 
-def show_scene(photo: np.ndarray, scene: Scene, *, key: str, usual: Sequence[str], address: str = "") -> None:
+def show_scene(
+    photo: np.ndarray,
+    scene: Scene,
+    *,
+    key: str,
+    usual: Sequence[str],
+    address: str = "",
+    hidden: Collection[str] = (),
+) -> None:
     """Draw the viewer of any sources of an image, with the Inspect page's controls.
 
     Args:
@@ -49,9 +57,9 @@ def show_scene(photo: np.ndarray, scene: Scene, *, key: str, usual: Sequence[str
         scene: its maps and masks.
         key: of the viewer.
         usual: keys of the panes that are shown unless the person chose others.
-        address: goes before the names of the controls in the address.
+        address, hidden: see `view_setting`.
     """
-    state = view_setting(key, scene.class_ids, scene.class_names, scene.sources, address)
+    state = view_setting(key, scene.class_ids, scene.class_names, scene.sources, address, hidden)
     state.to_address()
     live = Live(scene, state.values(), state.described(), usual, state.turn)
     viewer(photo, key=key, live=live, on_setting=state.take)

@@ -82,7 +82,8 @@ def _show(selection: Selection, dataset: Dataset, image_id: str, there: list[Run
     sources = [*fused, *shown_sources(there, image_id, class_ids, photo.shape[:2])]
     scene = Scene(class_ids, dataset.class_names, sources, truth)
     usual = ["photo", *(source.key for source in sources), "truth"]
-    show_scene(photo, scene, key="runs_viewer", usual=usual, address="runs_")
+    # A mask made here and now is no picture of the run: what it would be made from is not asked.
+    show_scene(photo, scene, key="runs_viewer", usual=usual, address="runs_", hidden=("rule",))
 
 
 def sources_of(folder: Path, dataset: Dataset, split: str) -> list[RunSource]:

@@ -1,6 +1,6 @@
 """The Inspect page's setting: which class, which map the mask comes from, at which threshold."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +40,7 @@ def view_setting(
     class_names: Sequence[str],
     sources: Sequence[Source],
     address: str = "",
+    hidden: Collection[str] = (),
 ) -> SettingState:
     """The setting of the viewer `key` for an image.
 
@@ -49,6 +50,7 @@ def view_setting(
         class_names: the data set's.
         sources: a mask can come from any of them; and from the fusion rules, where both networks are there.
         address: goes before the names in the address; viewers with the same share their setting.
+        hidden: names of controls that are not drawn.
     """
     classes = [(0, ALL_CLASSES), *((int(class_id), class_names[class_id - 1]) for class_id in class_ids)]
     keys = {source.key for source in sources}
@@ -59,7 +61,12 @@ def view_setting(
     ]
     first = DEFAULT_RULE if rules or not masks_from else masks_from[-1][0]
     controls = [
-        replace(each, address=address + each.address, default=first if each.name == "rule" else each.default)
+        replace(
+            each,
+            address=address + each.address,
+            default=first if each.name == "rule" else each.default,
+            drawn=each.name not in hidden,
+        )
         for each in _CONTROLS
     ]
     state = SettingState(key, [Group(controls)])

@@ -71,6 +71,8 @@ def test_everything_that_there_is_is_shown_in_the_order_in_which_it_is_made(
     assert list(shown.sources) == ["cnn", "vit", "cams-walk", "masks"]
     assert shown["live"].usual == ["photo", "cnn", "vit", "cams-walk", "masks", "truth"]
     assert shown.setting["rule"] == DEFAULT_RULE
+    drawn = [control["name"] for group in shown["live"].controls for control in group["controls"]]
+    assert drawn == ["class", "t", "outlined"]
     np.testing.assert_array_equal(shown["photo"], sample.image(image_id))
     np.testing.assert_array_equal(shown.scene.truth, sample.mask(image_id))
     walk = CamStore(run_dir("sample") / "cams-walk").read(image_id).full_size()
