@@ -10,7 +10,7 @@ from pages.components import catalog, loaders
 from pages.components.panes import pair_sources, show_scene
 from pages.components.picker import image_picker
 from pages.components.scores import NETWORKS
-from pages.components.selection import Selection
+from pages.components.selection import DatasetRef, Selection
 from pages.components.sources import MASKS, RunSource, further_sources, has_any, made_by, shown_sources
 from pages.components.viewer_scene import Scene, Source
 from train.workspace import cam_stores, run_dir
@@ -40,14 +40,17 @@ def run_pictures(run: str) -> None:
         return
     ref = next((catalog.dataset_of(each) for each in catalog.runs() if each.name == run), None)
     with box:
+        if ref is None:
+            st.caption("The run has no readable `config.json`, which says whose images these are.")
+            return
         try:
-            if ref is not None:
-                _draw(run, folder, Selection(ref, "", run, folder), loaders.open_dataset_cached(ref))
+            _draw(run, folder, ref)
         except OrandnetError as error:
             st.warning(str(error), title="This cannot be shown", icon=":material/broken_image:")
 
 
-def _draw(run: str, folder: Path, selection: Selection, dataset: Dataset) -> None:
+def _draw(run: str, folder: Path, ref: DatasetRef) -> None:
+    dataset = loaders.open_dataset_cached(ref)
     by_split = {split: sources_of(folder, dataset, split) for split in dataset.splits}
     splits = [split for split, sources in by_split.items() if sources]
     if not splits:
@@ -59,7 +62,7 @@ def _draw(run: str, folder: Path, selection: Selection, dataset: Dataset) -> Non
             label_visibility="collapsed",
         )  # fmt: skip
         stores = {name: source.root for name, source in _networks(folder).items()}
-        selection = Selection(selection.dataset, split, run, folder, stores.get("cnn"), stores.get("vit"))
+        selection = Selection(ref, split, run, folder, stores.get("cnn"), stores.get("vit"))
         with st.container(width="stretch"):
             image_id = image_picker(selection, dataset)
     there = [source for source in by_split[split] if has_any(source, (image_id,))]

@@ -58,9 +58,9 @@ def test_figures_as_the_text_has_them():
     ]
     lost = {"of": "car", "difference": "-0.021", "low": "-0.03", "high": "-0.01", "p_holm": "0.004"}
     assert classes_table([lost]).splitlines()[-1] == "| car | -2.1 [-3.0, -1.0] | 0.004 |"
-    assert told_losses([lost]) == "it costs car (-2.1, more than chance)"
-    assert told_losses([lost | {"p_holm": "0.2"}]) == "it costs car (-2.1, could be chance)"
-    assert told_losses([]) == "it costs no class anything"
+    chance = lost | {"of": "boat", "p_holm": "0.2"}
+    assert told_losses([lost, chance]) == "It hurts car (-2.1). Lower, but within chance: boat (-2.1)."
+    assert told_losses([]) == "It hurts no class more than chance would."
 
 
 def pictures_in(text: str) -> list[str]:
