@@ -2,7 +2,8 @@
 
 Drives the app as the browser tests do, so it needs `tests/requirements.txt` and Chromium. Every figure
 of the text is one that the app shows or lets download; the words are in docs/tour/text.md. With a
-`--workspace` that has been through it, five minutes on two busy cores; a new one is prepared and scored first.
+`--workspace` that has been through it, five minutes on two busy cores; a new one is prepared and
+scored first.
 """
 
 import argparse
