@@ -35,8 +35,6 @@ QUALITY = 80  # of WebP, in percent
 PATIENCE_MS = 900_000  # a scoring pass while something else has the cores
 ANNOTATED = 20
 RUN, SETTING = "tour", "tour"
-# A recipe's masks come from its last source, the walk, unless told otherwise.
-MASKS_FROM_IT = {"source": "fusion", "background threshold": ""}
 FUSED = ("Naive mean", "OR", "AND")
 MADE = "<!-- Made by `python -m docs.make_tour` from docs/tour/text.md: change that. -->\n\n"
 
@@ -198,14 +196,9 @@ def launch(tour: Tour) -> None:
     page.get_by_role("button", name="Start ").filter(has_text=re.compile("training|all the same")).wait_for()
     page.get_by_label("Run name", exact=True).fill(RUN)
     page.get_by_label("Run name", exact=True).press("Enter")
-    page.get_by_text("All fields").click()
-    page.get_by_role("tab", name="Masks", exact=True).click()
-    for label, value in MASKS_FROM_IT.items():
-        masks = page.get_by_role("tabpanel", name="Masks", exact=True)
-        masks.get_by_label(label, exact=True).fill(value)
-        page.keyboard.press("Enter")
-        tour.settle()
-    tour.shoot("launch", top=page.get_by_text("All fields"))
+    page.get_by_text("Pseudo-masks from it").click()
+    tour.settle()
+    tour.shoot("launch")
     page.get_by_test_id("stMain").get_by_role("button", name=re.compile("^Start (training|all)")).click()
     page.wait_for_url(re.compile("/runs"))
     try:
