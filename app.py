@@ -7,7 +7,7 @@ import sys
 
 import streamlit as st
 
-from pages.components import frame, sidebar
+from pages.components import frame, going, sidebar
 
 if __name__ == "__main__" and not st.runtime.exists():
     from streamlit.runtime.pages_manager import PagesManager
@@ -26,10 +26,11 @@ page = st.navigation(
                 "pages/analysis/inspect_page.py",
                 title="Inspect",
                 icon=":material/visibility:",
-                url_path="inspect",
                 default=True,
                 help="One image: both networks' CAMs, their fusion, the pseudo-mask and its errors.",
             ),
+            # The first page lies at `/`, whatever it is called.
+            st.Page(going.open_first_page, title="Inspect", url_path="inspect", visibility="hidden"),
             st.Page(
                 "pages/analysis/fuse.py",
                 title="Fuse",
@@ -88,11 +89,10 @@ page = st.navigation(
                 help="What pseudo-masks are worth against the network that they train, over all runs.",
             ),
             st.Page(
-                "pages/analysis/import_page.py",
-                title="Import",
-                icon=":material/input:",
-                url_path="import",
-                help="Another system's CAMs as a source of a run.",
+                "pages/analysis/exchange.py",
+                title="Import and export",
+                icon=":material/swap_horiz:",
+                help="Other systems' CAMs in; masks and CAMs out, for VOC, COCO, Hugging Face and IRN.",
             ),
         ],
     },

@@ -74,7 +74,7 @@ def voc(voc_root: Path):
 @pytest.fixture(scope="session")
 def browser() -> Iterator:
     """A headless Chromium from the system (Playwright's own download is never used)."""
-    executable = os.environ.get("ORANDNET_CHROMIUM") or _first_on_path(CHROMIUM_NAMES)
+    executable = chromium_path()
     if executable is None:
         pytest.skip("no Chromium found, browser tests skipped (install chromium or set ORANDNET_CHROMIUM)")
     from playwright.sync_api import sync_playwright
@@ -93,8 +93,10 @@ def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def _first_on_path(names: tuple[str, ...]) -> str | None:
-    return next(filter(None, map(shutil.which, names)), None)
+def chromium_path() -> str | None:
+    """The system's Chromium, or the one that ORANDNET_CHROMIUM names; None where there is none."""
+    named = os.environ.get("ORANDNET_CHROMIUM")
+    return named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
 
 
 def _required(folder: Path) -> Path:

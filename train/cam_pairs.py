@@ -81,7 +81,7 @@ class CamPairs:
             )
             raise DataError(f"{image_id}: {', '.join(found)}: make one of them anew")
         maps = [stored.in_cells(cell_px) for stored in (cnn, vit)]
-        cams = {rule: fuse(*maps, _by_rule(self.fusion, rule)) for rule in rules}
+        cams = {rule: fuse(*maps, by_rule(self.fusion, rule)) for rule in rules}
         return FusedCams(cams, cnn.class_ids, cnn.size_hw)
 
     def fingerprint_of(self, image_ids: Iterable[str], rules: Sequence[str]) -> str:
@@ -100,7 +100,7 @@ class CamPairs:
         )
 
     def _digest(self, inputs: object, rules: Sequence[str]) -> str:
-        parts = [inputs, [_by_rule(self.fusion, rule).as_dict() for rule in rules]]
+        parts = [inputs, [by_rule(self.fusion, rule).as_dict() for rule in rules]]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -110,7 +110,7 @@ def fusion_of(config: FusionConfig) -> Fusion:
     return Fusion(**{name: getattr(config, name) for name in names})
 
 
-def _by_rule(fusion: Fusion, rule: str) -> Fusion:
+def by_rule(fusion: Fusion, rule: str) -> Fusion:
     """Another rule with the same knobs; the weights of `noisy_or` are no knobs, but numbers of witnesses."""
     weights = {"weight_cnn": 1.0, "weight_vit": 1.0} if "noisy_or" in (fusion.rule, rule) else {}
     return fusion if rule == fusion.rule else replace(fusion, rule=rule, **weights)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from orandnet_core.array_files import write_atomically
@@ -21,16 +22,21 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-dir", type=Path, help="default: workspace/runs/<recipe>")
     parser.add_argument("--data", type=Path, help="root of the data set; the built-in sample without it")
     parser.add_argument("--weights", help="starting weights: hub, none, a file or a folder of files")
+    add_set_argument(parser)
+    parser.add_argument("--tensorboard", action="store_true", help="write figures for TensorBoard as well")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="the same numbers every time on a GPU too; slower"
+    )
+
+
+def add_set_argument(parser: argparse.ArgumentParser) -> None:
+    """`--set`, which `assignments_of` reads."""
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="FIELD=VALUE",
         help="change one field of the recipe, such as cnn.epochs=3; repeatable",
-    )
-    parser.add_argument("--tensorboard", action="store_true", help="write figures for TensorBoard as well")
-    parser.add_argument(
-        "--deterministic", action="store_true", help="the same numbers every time on a GPU too; slower"
     )
 
 
@@ -76,12 +82,22 @@ def resolve(args: argparse.Namespace) -> Recipe:
         assignments["data.root"] = str(args.data.resolve())
     if args.weights:
         assignments |= weight_overrides(config, args.weights)
-    for text in args.set:
+    return override(config, assignments | assignments_of(args.set))
+
+
+def assignments_of(texts: Sequence[str]) -> dict[str, str]:
+    """Fields and values as `override` takes them, from what followed each `--set`.
+
+    Raises:
+        ConfigError: one that is not FIELD=VALUE.
+    """
+    assignments = {}
+    for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"--set {text!r}: expected FIELD=VALUE, such as cnn.epochs=3")
         assignments[name.strip()] = value.strip()
-    return override(config, assignments)
+    return assignments
 
 
 def weight_overrides(config: Recipe, weights: str) -> dict[str, object]:

@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from orandnet_core.datasets.images import opened, orientation, read_image
 from orandnet_core.errors import DataError, StoreError
 from orandnet_core.render import jpeg_bytes
 
-__all__ = ["CamOf", "Export", "MaskOf", "put_photo", "ready_folder", "write_manifest"]
+__all__ = ["CamOf", "Export", "MaskOf", "is_free", "new_folder", "put_photo", "write_manifest"]
 
 MaskOf = Callable[[str], np.ndarray]
 CamOf = Callable[[str], tuple[np.ndarray, np.ndarray]]
@@ -42,15 +45,31 @@ class Export:
     photos: bool = True
 
 
-def ready_folder(out: Path) -> None:
-    """Make the folder of an export.
+def is_free(out: Path) -> bool:
+    """Whether an export may be written there: nothing is there yet, or an empty folder."""
+    return not out.exists() or (out.is_dir() and not any(out.iterdir()))
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `out` once the block has run, and goes if it raises.
 
     Raises:
-        DataError: it holds something already.
+        DataError: `out` holds something already.
+        StoreError: the disk refuses.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not is_free(out):
         raise DataError(f"{out} is there already and not empty: name another folder, or delete it")
-    out.mkdir(parents=True, exist_ok=True)
+    # Process and thread in the name: two exports never share an unfinished folder.
+    unfinished = out.with_name(f".{out.name}-{os.getpid()}-{threading.get_ident()}")
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        unfinished.replace(out)
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be written ({error})") from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def put_photo(dataset: Dataset, image_id: str, path: Path) -> None:

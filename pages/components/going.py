@@ -4,7 +4,7 @@ from typing import NoReturn
 
 import streamlit as st
 
-__all__ = ["go_to"]
+__all__ = ["go_to", "open_first_page"]
 
 
 def go_to(page: str) -> NoReturn:
@@ -14,3 +14,9 @@ def go_to(page: str) -> NoReturn:
     one it clears the address, and the controls write themselves into it again.
     """
     st.switch_page(f"pages/{page}", query_params={})
+
+
+def open_first_page() -> NoReturn:
+    """Where a link names the first page by its own name: open it where it lies, with the link's query."""
+    query = {name: st.query_params.get_all(name) for name in st.query_params}
+    st.switch_page("pages/analysis/inspect_page.py", query_params=query)

@@ -1,5 +1,6 @@
 """Cached readers that pages share; every cache is bounded, and what it holds is read-only."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,25 +65,50 @@ def maps_of(selection: Selection, image_id: str) -> Maps:
         DataError: the image or its mask cannot be read.
         StoreError: a source has no CAM of the image, or a damaged one.
     """
-    dataset = open_dataset_cached(selection.dataset)
     cnn = store_cached(selection.cnn_store).read(image_id)
     vit = store_cached(selection.vit_store).read(image_id)
     class_ids = np.union1d(cnn.class_ids, vit.class_ids)
     size_hw = shown_hw(cnn.size_hw)
-    photo, mask = dataset.image(image_id), dataset.mask(image_id)
-    if photo.shape[:2] != cnn.size_hw or vit.size_hw != cnn.size_hw:
+    photo, mask, photo_hw = _photo_and_mask(open_dataset_cached(selection.dataset), image_id)
+    if photo_hw != cnn.size_hw or vit.size_hw != cnn.size_hw:
         raise StoreError(
-            f"{image_id} is {photo.shape[:2]}, its CAMs were made for {cnn.size_hw} and {vit.size_hw}: "
+            f"{image_id} is {photo_hw}, its CAMs were made for {cnn.size_hw} and {vit.size_hw}: "
             "make the CAMs again, or choose sources of this data set"
         )
-    if size_hw != cnn.size_hw:
+    maps = Maps(photo, _aligned(cnn, class_ids, size_hw), _aligned(vit, class_ids, size_hw), class_ids, mask)
+    _protect(maps)
+    return maps
+
+
+@st.cache_resource(max_entries=16, ttl="1h", show_spinner=False, hash_funcs=by_repr)
+def bare_image(ref: DatasetRef, image_id: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """An image of which nothing was made: photo and mask as in `Maps`, between them its class ids.
+
+    Raises:
+        DataError: the image, its labels or its mask cannot be read.
+    """
+    dataset = open_dataset_cached(ref)
+    photo, mask, _ = _photo_and_mask(dataset, image_id)
+    bare = photo, dataset.class_ids(image_id), mask
+    _protect(bare)
+    return bare
+
+
+def _photo_and_mask(dataset: Dataset, image_id: str) -> tuple[np.ndarray, np.ndarray | None, tuple[int, int]]:
+    """Both at the size that is shown, and the size that the file has."""
+    photo, mask = dataset.image(image_id), dataset.mask(image_id)
+    photo_hw = photo.shape[:2]
+    size_hw = shown_hw(photo_hw)
+    if size_hw != photo_hw:
         photo = cv2.resize(photo, size_hw[::-1], interpolation=cv2.INTER_AREA)
         mask = None if mask is None else cv2.resize(mask, size_hw[::-1], interpolation=cv2.INTER_NEAREST)
-    maps = Maps(photo, _aligned(cnn, class_ids, size_hw), _aligned(vit, class_ids, size_hw), class_ids, mask)
-    for array in maps:
+    return photo, mask, photo_hw
+
+
+def _protect(arrays: Iterable[np.ndarray | None]) -> None:
+    for array in arrays:
         if array is not None:
             array.setflags(write=False)
-    return maps
 
 
 def shown_hw(size_hw: tuple[int, int]) -> tuple[int, int]:

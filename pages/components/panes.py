@@ -1,6 +1,6 @@
 """An image's maps as a scene of the viewer: both networks, any further sources, the ground truth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -36,9 +36,30 @@ def show_image(
         extra: further sources.
     """
     sources = [*pair_sources(maps, subtitles), *extra]
-    scene = Scene(np.asarray(maps.class_ids), class_names, sources, maps.mask)
-    state = view_setting(key, maps.class_ids, class_names, sources)
-    state.to_address()
     usual = [*USUAL_PANES, *(source.key for source in extra)]
+    scene = Scene(np.asarray(maps.class_ids), class_names, sources, maps.mask)
+    show_scene(maps.photo, scene, key=key, usual=usual)
+
+
+def show_scene(
+    photo: np.ndarray,
+    scene: Scene,
+    *,
+    key: str,
+    usual: Sequence[str],
+    address: str = "",
+    hidden: Collection[str] = (),
+) -> None:
+    """Draw the viewer of any sources of an image, with the Inspect page's controls.
+
+    Args:
+        photo: (H, W, 3) uint8 RGB.
+        scene: its maps and masks.
+        key: of the viewer.
+        usual: keys of the panes that are shown unless the person chose others.
+        address, hidden: see `view_setting`.
+    """
+    state = view_setting(key, scene.class_ids, scene.class_names, scene.sources, address, hidden)
+    state.to_address()
     live = Live(scene, state.values(), state.described(), usual, state.turn)
-    viewer(maps.photo, key=key, live=live, on_setting=state.take)
+    viewer(photo, key=key, live=live, on_setting=state.take)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from orandnet_core.errors import OrandnetError
+from pages.components.export_steps import export_button
 from pages.components.fuse_setting import current_setting, show_setting
 from pages.components.going import go_to
 from train.named_files import MAX_NAME
@@ -32,6 +33,7 @@ def draw_saved() -> None:
         ):
             st.session_state[HANDED_KEY] = current_setting()
             go_to("training/launch.py")
+        export_button()
 
 
 def _load() -> None:

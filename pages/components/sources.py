@@ -32,6 +32,7 @@ __all__ = [
     "choose_beside",
     "choose_source",
     "further_sources",
+    "has_any",
     "made_by",
     "map_names",
     "opened",
@@ -207,10 +208,11 @@ def _further(run_dir: Path, split: str, fingerprint: str, _dataset: Dataset) -> 
         RunSource(f"{SEGMENT}{end}", label, run_dir / "evaluate" / f"{split}{end}", masks=True)
         for end, label in _PREDICTIONS.items()
     ]
-    return {source.key: source for source in found if _has_any(source, _dataset.image_ids(split))}
+    return {source.key: source for source in found if has_any(source, _dataset.image_ids(split))}
 
 
-def _has_any(source: RunSource, image_ids: tuple[str, ...]) -> bool:
+def has_any(source: RunSource, image_ids: Iterable[str]) -> bool:
+    """Whether there is something of one of the images."""
     if not (source.root / "card.json").is_file():
         return False
     store = MaskStore(source.root) if source.masks else loaders.store_cached(source.root)

@@ -144,6 +144,12 @@ class TaskBoard:
                 del self._tasks[other]
             return task
 
+    def forget(self, key: str) -> None:
+        """Drop a finished task whose result is good no longer: files of it were deleted."""
+        with self._lock:
+            if key in self._tasks and not self._tasks[key].running:
+                del self._tasks[key]
+
     def _serve(self) -> None:
         while True:
             self._queue.get().run()

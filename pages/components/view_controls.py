@@ -1,6 +1,7 @@
 """The Inspect page's setting: which class, which map the mask comes from, at which threshold."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,7 +35,12 @@ _CONTROLS = (
 
 
 def view_setting(
-    key: str, class_ids: np.ndarray, class_names: Sequence[str], sources: Sequence[Source]
+    key: str,
+    class_ids: np.ndarray,
+    class_names: Sequence[str],
+    sources: Sequence[Source],
+    address: str = "",
+    hidden: Collection[str] = (),
 ) -> SettingState:
     """The setting of the viewer `key` for an image.
 
@@ -42,10 +48,26 @@ def view_setting(
         key: of the viewer.
         class_ids: (K,) the classes to choose from.
         class_names: the data set's.
-        sources: besides the fusion rules, a mask can come from any of them.
+        sources: a mask can come from any of them; and from the fusion rules, where both networks are there.
+        address: goes before the names in the address; viewers with the same share their setting.
+        hidden: names of controls that are not drawn.
     """
     classes = [(0, ALL_CLASSES), *((int(class_id), class_names[class_id - 1]) for class_id in class_ids)]
-    rules = {name: rule.label for name, rule in RULES.items()}
-    others = [(source.key, source.title) for source in sources if source.key not in rules]
-    state = SettingState(key, [Group(_CONTROLS)])
-    return state.with_options("class", classes).with_options("rule", [*rules.items(), *others])
+    keys = {source.key for source in sources}
+    rules = {name: rule.label for name, rule in RULES.items() if {"cnn", "vit"} <= keys}
+    masks_from = [
+        *rules.items(),
+        *((source.key, source.title) for source in sources if source.key not in rules),
+    ]
+    first = DEFAULT_RULE if rules or not masks_from else masks_from[-1][0]
+    controls = [
+        replace(
+            each,
+            address=address + each.address,
+            default=first if each.name == "rule" else each.default,
+            drawn=each.name not in hidden,
+        )
+        for each in _CONTROLS
+    ]
+    state = SettingState(key, [Group(controls)])
+    return state.with_options("class", classes).with_options("rule", masks_from)

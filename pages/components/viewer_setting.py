@@ -28,6 +28,7 @@ class Control:
         kept_as_text: the session keeps a choice's text, because values mean other things elsewhere.
         buttons: draw a choice of few options as buttons.
         needs: (name, values): without effect unless that control has one of the values.
+        drawn: whether the person sees it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Control:
     kept_as_text: bool = False
     buttons: bool = False
     needs: tuple[str, tuple[Value, ...]] | None = None
+    drawn: bool = True
 
     def described(self) -> dict[str, object]:
         """For the browser."""
@@ -178,7 +180,8 @@ class SettingState:
         """The groups of controls for the browser."""
         groups = []
         for group in self.groups:
-            shown = [control.described() for control in group.controls if control.kind != "hidden"]
+            drawn = (control for control in group.controls if control.drawn and control.kind != "hidden")
+            shown = [control.described() for control in drawn]
             groups.append({"title": group.title, "reset": group.reset, "controls": shown})
         return groups
 

@@ -31,6 +31,7 @@ from train.pace import Estimate
 from train.recipes import RECIPES
 from train.recipes import recipe as recipe_of
 from train.settings import FusionSetting
+from train.sources import FUSION
 from train.stages import run_order
 from train.workspace import free_run_name, run_dir
 
@@ -73,18 +74,24 @@ def choose(ref: DatasetRef) -> tuple[str, str, str, str]:
     return recipe, name.strip(), device, weights.strip()
 
 
-def handed_over() -> dict[str, str]:
+def handed_over(recipe: Recipe) -> dict[str, str]:
     """The fusion that the Fuse page handed over, as overrides; drawn so that it can be dropped."""
     setting: FusionSetting | None = st.session_state.get(HANDED_KEY)
     if setting is None:
         return {}
+    overrides = setting.as_overrides()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             f":blue-badge[:material/join_full: Fusion from Fuse: {setting.name} at "
             f"{setting.background_threshold:.3f}]"
         )
         st.button("Drop it", type="tertiary", on_click=st.session_state.pop, args=(HANDED_KEY,))
-    return {path: as_text(value) for path, value in setting.as_overrides().items()}
+        if not setting.trimap and recipe.masks.source != FUSION:
+            if st.toggle("Pseudo-masks from it", key="launch_masks_from_it"):
+                overrides |= {"masks.source": FUSION, "masks.background_threshold": None}
+            else:
+                st.caption(f"As it is, the recipe's pseudo-masks come from `{recipe.masks.source}`.")
+    return {path: as_text(value) for path, value in overrides.items()}
 
 
 def show_plan(launch: Launch, config: Recipe, dataset: Dataset | None, estimates: Estimates) -> None:
@@ -145,7 +152,7 @@ try:
 except OrandnetError:
     opened = None  # the sample before it is drawn: the job draws it
 chosen, run_name, chosen_device, chosen_weights = choose(target)
-fusion = handed_over()
+fusion = handed_over(recipe_of(chosen))
 preset = fitted_overrides(chosen, target, opened) | fusion
 overrides = draw_form(recipe_of(chosen), chosen, preset)
 plan = Launch(chosen, target, overrides, chosen_weights, chosen_device, run_name)

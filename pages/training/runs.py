@@ -12,6 +12,7 @@ from pages.components.chart_style import CHART_CONFIG
 from pages.components.launching import stage_title
 from pages.components.run_comparison_view import compare_runs
 from pages.components.run_figures import StageFigures, stage_figures
+from pages.components.run_pictures import run_pictures
 from pages.components.stage_rows import stage_rows
 from train.jobs import JobStatus, read_json
 from train.workspace import cam_stores, run_dir, run_names
@@ -108,7 +109,10 @@ def show_run(name: str) -> None:
     """One run in full; looks again by itself while its job lives."""
     status = jobs_view.status_of(name)
     alive = status is not None and status.alive
-    st.fragment(_details, run_every=POLL_S if alive else None)(name, alive)
+    every = POLL_S if alive else None
+    st.fragment(_details, run_every=every)(name, alive)
+    run_pictures(name)  # not within what polls: pictures move when a person does
+    st.fragment(_log, run_every=every)(name)
 
 
 def _details(name: str, was_alive: bool) -> None:
@@ -139,6 +143,10 @@ def _details(name: str, was_alive: bool) -> None:
             )
         else:
             st.caption("Loss and mAP appear here once training has begun.")
+
+
+def _log(name: str) -> None:
+    status = jobs_view.status_of(name)
     with st.expander("Log", icon=":material/terminal:", expanded=True):
         find = st.text_input(
             "Find in the log", key="runs_find", placeholder="Find: epoch, error, an image…", width=320,

@@ -151,3 +151,12 @@ def test_save_load_and_hand_over(app: AppTest, workspace: Path, shown: Shown):
     assert not app.exception
     commands = " ".join(block.value for block in app.code)
     assert "--set fusion.background_threshold=0.25" in commands
+    assert "pseudo-masks come from `walk`" in captions(app)
+    assert "masks.source" not in commands
+
+    app.switch_page("pages/training/launch.py")
+    app.run().toggle(key="launch_masks_from_it").set_value(True).run()
+    assert not app.exception
+    commands = " ".join(block.value for block in app.code)
+    assert "--set masks.source=fusion --set masks.background_threshold=none" in commands
+    assert "come from `walk`" not in captions(app)

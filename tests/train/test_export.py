@@ -56,6 +56,53 @@ def test_a_fusion_as_a_voc_devkit(run, tmp_path, capsys):
         assert hashlib.sha256((out / name).read_bytes()).hexdigest() == digest
 
 
+def test_a_fusion_with_knobs_is_exported_and_told(run, tmp_path):
+    out = tmp_path / "out"
+    words = (
+        "--source",
+        "fusion",
+        "--set",
+        "fusion.rule=or",
+        "--set",
+        "fusion.gamma_vit=2",
+        "--threshold",
+        0.5,
+    )
+    assert export("--to", "voc", *words, "--out", out) == 0
+    cnn, vit = (CamStore(cams_dir(run_dir("mine"), source)).read("square_003") for source in ("cnn", "vit"))
+    fused = fuse(cnn.full_size(), vit.full_size(), Fusion("or", gamma_vit=2))
+    np.testing.assert_array_equal(voc12(out).mask("square_003"), pseudo_mask(fused, cnn.class_ids, 0.5))
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert Fusion.from_dict(manifest["fusion"]) == Fusion("or", gamma_vit=2)
+    assert json.loads((run_dir("mine") / "config.json").read_text())["fusion"]["rule"] == "and"
+
+
+def test_a_trimap_leaves_255_where_undecided(run, tmp_path):
+    out = tmp_path / "out"
+    words = (
+        "--source",
+        "trimap",
+        "--or-threshold",
+        0.2,
+        "--and-threshold",
+        0.6,
+        "--set",
+        "fusion.gamma_cnn=3",
+    )
+    assert export("--to", "voc", *words, "--out", out) == 0
+    cnn, vit = (CamStore(cams_dir(run_dir("mine"), source)).read("square_001") for source in ("cnn", "vit"))
+    or_cam, and_cam = (fuse(cnn.full_size(), vit.full_size(), Fusion(rule)) for rule in ("or", "and"))
+    expected = np.full(cnn.size_hw, 255, np.uint8)
+    expected[(or_cam <= 0.2).all(axis=0)] = 0
+    sure = and_cam.max(axis=0) > 0.6
+    expected[sure] = cnn.class_ids[and_cam.argmax(axis=0)][sure]
+    assert {0, 255} < set(np.unique(expected).tolist())
+    np.testing.assert_array_equal(voc12(out).mask("square_001"), expected)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["or_threshold"], manifest["and_threshold"]) == (0.2, 0.6)
+    assert "fusion" not in manifest
+
+
 def test_the_runs_masks_keep_255(run, tmp_path):
     store = MaskStore(run_dir("mine") / "masks")
     mask = run.mask("square_002").copy()
@@ -115,6 +162,8 @@ def test_an_image_that_fails_is_told(run, tmp_path, capsys):
         (("--to", "voc", "--source", "cnn"), "say --threshold"),
         (("--to", "voc", "--source", "cnn", "--threshold", "2"), "lies in [0, 1]"),
         (("--to", "irn"), "name a CAM source"),
+        (("--to", "voc", "--source", "trimap", "--or-threshold", "0.3"), "say --or-threshold and --and"),
+        (("--to", "voc", "--source", "cnn", "--threshold", "0.3", "--set", "rule"), "FIELD=VALUE"),
         (("--to", "voc"), "masks has nothing of train, val"),
         (("--to", "voc", "--source", "gone", "--threshold", "0.3"), "not of 'gone'"),
         (("--to", "voc", "--source", "ground-truth", "--split", "nowhere"), "no split 'nowhere'"),

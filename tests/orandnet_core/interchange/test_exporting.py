@@ -13,8 +13,8 @@ from pycocotools.coco import COCO
 from torchvision.datasets import VOCSegmentation
 
 from orandnet_core.datasets import voc12
-from orandnet_core.errors import DataError
-from orandnet_core.interchange.exporting import Export, put_photo, ready_folder, write_manifest
+from orandnet_core.errors import DataError, StoreError
+from orandnet_core.interchange.exporting import Export, is_free, new_folder, put_photo, write_manifest
 from orandnet_core.interchange.to_coco import SEGMENTATIONS, CocoExport
 from orandnet_core.interchange.to_image_folder import ImageFolderExport
 from orandnet_core.interchange.to_irn import IrnExport
@@ -115,7 +115,7 @@ def test_a_jpeg_is_copied_and_everything_else_is_made_one(insects, tmp_path):
 
 def test_the_manifest_has_a_hash_of_every_file(tmp_path):
     out = tmp_path / "out"
-    ready_folder(out)
+    out.mkdir()
     (out / "a.txt").write_text("a")
     write_manifest(out, {"source": "and"})
     sums = (out / "sha256sums.txt").read_text()
@@ -123,5 +123,37 @@ def test_the_manifest_has_a_hash_of_every_file(tmp_path):
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["sha256sums"] == hashlib.sha256(sums.encode()).hexdigest()
     assert (manifest["files"], manifest["source"]) == (1, "and")
-    with pytest.raises(DataError, match="not empty"):
-        ready_folder(out)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_folder_is_there_once_it_is_full(tmp_path, is_there):
+    out = tmp_path / "deep" / "out"
+    if is_there:
+        out.mkdir(parents=True)
+    with new_folder(out) as unfinished:
+        (unfinished / "a.txt").write_text("a")
+        assert not (out / "a.txt").exists()
+        assert is_free(out)
+    assert [each.name for each in out.parent.iterdir()] == ["out"]
+    assert (out / "a.txt").read_text() == "a"
+    assert not is_free(out)
+    with pytest.raises(DataError, match="not empty"), new_folder(out):
+        pass
+    assert (out / "a.txt").read_text() == "a"
+
+
+def test_nothing_is_left_of_an_export_that_stopped(tmp_path):
+    def stopped():
+        with new_folder(tmp_path / "out") as unfinished:
+            (unfinished / "a.txt").write_text("a")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_refuses_is_told_in_words(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"), new_folder(tmp_path / "file" / "out"):
+        pass

@@ -1,4 +1,4 @@
-"""The Import page: recognised, asked about, seen, and only then written."""
+"""The way in: recognised, asked about, seen, and only then written."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from tests.pages.opening import opened, settled
 from tests.pages.workspace import IMAGES
 from train.workspace import cams_dir, run_dir
 
-IMPORT = "analysis/import_page.py"
+EXCHANGE = "analysis/exchange.py"
 pytestmark = pytest.mark.usefixtures("workspace")
 
 
@@ -32,7 +32,7 @@ def foreign(sample: Dataset, tmp_path: Path) -> Path:
 
 
 def page_of(app: AppTest, folder: Path) -> AppTest:
-    page = opened(app, IMPORT)
+    page = opened(app, EXCHANGE)
     page.text_input(key="import_folder").set_value(str(folder)).run()
     return settled(page)
 
@@ -43,7 +43,7 @@ def press(page: AppTest, label: str) -> AppTest:
 
 
 def test_without_a_folder_nothing_is_asked(app: AppTest):
-    page = opened(app, IMPORT)
+    page = opened(app, EXCHANGE)
     assert not page.error
     assert not page.success
 

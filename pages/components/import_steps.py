@@ -1,4 +1,4 @@
-"""Import: another system's CAMs, recognised and shown with three images before anything is written."""
+"""The way in: another system's CAMs, recognised and shown with three images before anything is written."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,11 +11,12 @@ from orandnet_core.errors import OrandnetError
 from orandnet_core.interchange import CHOICES, MapImport, Question, Recognised
 from orandnet_core.interchange.recognising import FORMAT_SEEN
 from pages.components import import_view
-from pages.components.empty import require_dataset
 from pages.components.import_files import choose_folder
 from pages.components.import_view import Target
-from pages.components.selection import DatasetRef, current_selection
+from pages.components.selection import DatasetRef, Selection, current_selection
 from pages.components.tasks import result_or_progress
+
+__all__ = ["show_way_in"]
 
 _HEADINGS = {
     "format": "File format",
@@ -192,13 +193,13 @@ def show_import(maps: MapImport, found: Recognised, dataset: Dataset) -> None:
             show_result(done)
 
 
-st.caption(
-    "CAMs of IRN, ORANDNet, AMN, MCTformer, CLIP-ES, a CRF, or whatever writes `.npy`, `.npz`, safetensors "
-    "or PNG maps, become a source like any other. Nothing in a file is executed, and nothing is written "
-    "before you have seen it."
-)
-current = current_selection()
-opened = require_dataset(current)
-chosen_folder = choose_folder()
-if chosen_folder is not None:
-    show_import(*recognise(current.dataset, chosen_folder), opened)
+def show_way_in(selection: Selection, dataset: Dataset) -> None:
+    """Draw it all, from the choice of a folder to the result."""
+    st.caption(
+        "CAMs of IRN, ORANDNet, AMN, MCTformer, CLIP-ES, a CRF, or whatever writes `.npy`, `.npz`, "
+        "safetensors or PNG maps, become a source like any other. Nothing in a file is executed, and nothing "
+        "is written before you have seen it."
+    )
+    folder = choose_folder()
+    if folder is not None:
+        show_import(*recognise(selection.dataset, folder), dataset)
