@@ -119,11 +119,6 @@ class TaskBoard:
                 self._tasks.move_to_end(key)
             return self._tasks.get(key)
 
-    def forget(self, key: str) -> None:
-        """Drop a task and its result, so that whoever asks next has it made anew."""
-        with self._lock:
-            self._tasks.pop(key, None)
-
     def start(self, key: str, label: str, work: Callable[[Report], Any], again: bool = False) -> Task:
         """The task of that key; a new one if there is none.
 
