@@ -60,7 +60,7 @@ PAGES = {
     "complement": (CHART, TABLE),
     "scales": (CHART, VIEWER),
     "thesis": ('[data-testid="stAlert"]',),
-    "import": ('[data-testid="stTextInput"]',),
+    "exchange": ('[data-testid="stTextInput"]',),
 }
 OFFERS = ("launch",)  # pages that offer work which nothing waits for
 WINDOW = {"width": 1280, "height": 900}

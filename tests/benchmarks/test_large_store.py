@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def test_every_page_is_timed_in_both_sizes(monkeypatch):
     if large_store.chromium() is None:
         pytest.skip("no Chromium found, browser tests skipped (install chromium or set ORANDNET_CHROMIUM)")
-    for name, value in {"FEW": 12, "MANY": 40, "OPENINGS": 1}.items():
+    for name, value in {"FEW": 12, "MANY": 40, "OPENINGS": 1, "MADE_WITHIN_S": 120}.items():
         monkeypatch.setattr(large_store, name, value)
     rows = list(large_store.rows())
     assert [row.name for row in rows[:-1]] == [
@@ -27,4 +27,4 @@ def test_without_a_browser_it_is_left_out_and_said(monkeypatch, capsys):
 
 def test_every_page_of_the_navigation_is_among_them():
     source = large_store.NAVIGATION.read_text()
-    assert source.count("st.Page(") == len(PAGES)
+    assert source.count('"pages/') == len(PAGES)
