@@ -18,6 +18,8 @@ if __name__ == "__main__" and not st.runtime.exists():
     PagesManager.uses_pages_directory = False
     sys.exit(cli.main(["run", __file__, *sys.argv[1:]]))
 
+BY_NAME = "inspect"  # where a link to the first page may look for it
+
 frame.draw()
 page = st.navigation(
     {
@@ -30,7 +32,7 @@ page = st.navigation(
                 help="One image: both networks' CAMs, their fusion, the pseudo-mask and its errors.",
             ),
             # The first page lies at `/`, whatever it is called.
-            st.Page(going.open_first_page, title="Inspect", url_path="inspect", visibility="hidden"),
+            st.Page(going.open_first_page, title="Inspect", url_path=BY_NAME, visibility="hidden"),
             st.Page(
                 "pages/analysis/fuse.py",
                 title="Fuse",
@@ -98,5 +100,6 @@ page = st.navigation(
     },
     position="top",
 )
-sidebar.draw()
+if page.url_path != BY_NAME:  # it hands the address on, which nothing may be bound to yet
+    sidebar.draw()
 page.run()
