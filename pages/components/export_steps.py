@@ -48,8 +48,7 @@ _FOLDER, _DOWNLOAD = "A folder on the server", "A download"
 def export_button() -> None:
     """On Fuse: open the way out with the setting that the page has now."""
     if st.button("Export", icon=":material/output:", help="Writes masks of this setting, or its CAMs."):
-        st.session_state[WAY_KEY], st.session_state["out_source"] = OUT, FUSE
-        go_to("analysis/exchange.py")
+        go_to("analysis/exchange.py", **{WAY_KEY: OUT, "out_source": FUSE})
 
 
 @st.fragment

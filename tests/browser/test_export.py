@@ -29,7 +29,9 @@ def test_masks_of_fuse_are_downloaded_and_read_back(
     page.goto(f"{app_url}/fuse?fuse_rule=OR&fuse_t=0.5&fuse_gamma_vit=2")
     ready(page)
     page.get_by_role("button", name="Export", exact=True).click()
-    expect(page).to_have_url(re.compile("/exchange.*fuse_gamma_vit=2"), timeout=PATIENCE_MS)
+    expect(page.get_by_text("OR, shaped > 0.500")).to_be_visible(timeout=PATIENCE_MS)
+    for part in ("/exchange", "way=Export", "fuse_gamma_vit=2"):
+        expect(page).to_have_url(re.compile(part), timeout=PATIENCE_MS)
     page.reload()  # as whoever gets the link would see it
     expect(page.get_by_text("OR, shaped > 0.500")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_test_id("stCode")).to_contain_text("--set fusion.gamma_vit=2 --threshold 0.5")
