@@ -71,7 +71,7 @@ app: sample
 test: $(test_stamp)
 	@$(VENV_PYTHON) -m pytest $(PYTEST)
 
-bench: $(app_stamp)
+bench: $(test_stamp)
 	@$(VENV_PYTHON) -m benchmarks
 
 lint: $(test_stamp)

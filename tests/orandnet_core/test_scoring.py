@@ -228,7 +228,7 @@ def test_a_new_fusion_leaves_known_ones_in_the_cache(dataset, make_source, tmp_p
         fused.append(fusion.rule)
         return fuse(cnn_cam, vit_cam, fusion)
 
-    monkeypatch.setattr("orandnet_core.scoring.fuse", noted)
+    monkeypatch.setattr("orandnet_core.scoring_tallies.fuse", noted)
     score_pair(dataset, "train", cnn, vit, {"or": Fusion("or"), "and": Fusion("and")}, cache_dir=tmp_path)
     assert set(fused) == {"and", "cnn", "vit"}  # the networks for the new source's agreement
 

@@ -124,7 +124,8 @@ def test_differences_are_left_out_where_the_images_differ(app: AppTest, run_dir:
     assert table["Pseudo-masks"]["difference_interval"] == ""
     assert table["AND"]["difference_interval"] != ""
     assert "Scored on other images than CNN (9)" in captions(page)
-    assert "of 8 images" in captions(page), "images that both have are pairs"
+    page.get_by_key("compare_y").set_value("Pseudo-masks").run()
+    assert "of 8 images" in captions(settled(page)), "images that both have are pairs"
 
 
 def test_inspect_shows_them_and_makes_the_mask_from_them(app: AppTest, run_dir: Path, sample: Dataset, shown):
