@@ -58,7 +58,8 @@ def test_a_run_that_has_made_nothing_has_no_box(app: AppTest, shown: Shown):
     for folder in run_dir("sample").glob("cams-*"):
         shutil.rmtree(folder)
     page = pictures(app, "sample")
-    assert "Pictures" not in [box.label for box in page.expander]
+    made = sorted(str(path) for path in run_dir("sample").rglob("*") if path.is_dir())
+    assert "Pictures" not in [box.label for box in page.expander], made
     assert not shown
 
 
