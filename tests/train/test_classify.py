@@ -98,7 +98,7 @@ def test_average_precision_is_scikit_learns(tiny_recipe, squares, tmp_path):
 TWO_RANKS = """
 import sys
 sys.path[:0] = [{root!r}]
-import json, torch
+import json, os, torch
 from pathlib import Path
 from orandnet_core.datasets import voc12
 from train.classify import classify
@@ -108,7 +108,8 @@ torch.set_num_threads(1)
 squares = voc12({squares!r}, name="squares", class_names=("red", "green", "blue"))
 classify(recipe, "vit", squares, Path({run!r}))
 from accelerate import PartialState
-print("processes", PartialState().num_processes)
+# In one piece: both processes write to the same pipe.
+os.write(1, f"processes {{PartialState().num_processes}}\\n".encode())
 """
 
 
