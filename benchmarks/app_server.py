@@ -1,4 +1,4 @@
-"""The app on a port of its own, for benchmarks that open it as people do."""
+"""The app on a port of its own, for whatever opens it as people do: benchmarks, browser tests, the tour."""
 
 import os
 import socket
@@ -27,7 +27,7 @@ class Served:
     Attributes:
         url: its address.
         process: of the server.
-        peak_mb: the most memory (RSS) that it and its children were seen with.
+        peak_mb: the most memory (RSS) that it and its children were seen with while `watched`.
     """
 
     url: str
@@ -46,7 +46,7 @@ def served(workspace: Path) -> Iterator[Served]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log_path = workspace / "server.log"
-    with log_path.open("wb") as log:
+    with log_path.open("ab") as log:
         server = subprocess.Popen(
             [sys.executable, "app.py", "--server.headless", "true",
              "--server.port", str(port), "--server.address", "127.0.0.1"],
@@ -56,8 +56,7 @@ def served(workspace: Path) -> Iterator[Served]:
     app = Served(f"http://127.0.0.1:{port}", psutil.Process(server.pid))
     try:
         _wait_until_it_answers(app.url, server, log_path)
-        with _watched(app):
-            yield app
+        yield app
     finally:
         server.terminate()
         try:
@@ -68,7 +67,7 @@ def served(workspace: Path) -> Iterator[Served]:
 
 
 @contextmanager
-def _watched(app: Served) -> Iterator[None]:
+def watched(app: Served) -> Iterator[None]:
     """Keep `app.peak_mb` while the block runs."""
     over = Event()
 

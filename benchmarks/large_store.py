@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from benchmarks.app_server import ROOT, Served, served
+from benchmarks.app_server import ROOT, Served, served, watched
 from benchmarks.made_workspace import DATASET, RUN, make_workspace, one_block_read
 from benchmarks.table import Row
 from benchmarks.viewer_page import chromium
@@ -101,7 +101,9 @@ def measured(few: Path, many: Path) -> Iterator[Row]:
     sizes = f"{MANY:,} images against {FEW:,}"
     making_mb = [make_what_pages_keep(workspace) for workspace in (few, many)]
     # Both at the same time and in turns, so that whatever else the machine does meets both.
-    with _browser() as browser, served(few) as small, served(many) as large:
+    with (
+        _browser() as browser, served(few) as small, watched(small), served(many) as large, watched(large),
+    ):  # fmt: skip
         seen = {small.url: Opened(), large.url: Opened()}
         for page in PAGES:
             for _ in range(1 + OPENINGS):
@@ -146,7 +148,7 @@ def count(workspace: Path) -> None:
 
 def make_what_pages_keep(workspace: Path) -> float:
     """Open every page and start whatever it asks about, until none has more to make; the peak megabytes."""
-    with _browser() as browser, served(workspace) as app:
+    with _browser() as browser, served(workspace) as app, watched(app):
         for page in PAGES:
             if page in OFFERS:
                 continue

@@ -33,7 +33,7 @@ from streamlit.proto.TextInput_pb2 import TextInput
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks.app_server import served
+from benchmarks.app_server import served, watched
 from benchmarks.table import Row
 from orandnet_core.datasets import Dataset, scenes
 from orandnet_core.store import CamStore
@@ -54,7 +54,7 @@ def rows() -> Iterator[Row]:
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         workspace = Path(folder)
         image_ids = make_sample(workspace)
-        with served(workspace) as app:
+        with served(workspace) as app, watched(app):
             users = asyncio.run(all_at_once(app.url, image_ids))
             peak_mb = app.peak_mb
     answers_s = [each for user in users for each in user.answers_s]

@@ -21,9 +21,10 @@ from urllib.parse import urlencode
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from benchmarks.app_server import served
 from pages.components.insight_charts import SIGNIFICANT
-from tests.browser.conftest import served
-from tests.browser.in_viewer import READY, painted
+from tests.browser.in_viewer import painted
+from tests.browser.on_page import READY
 from tests.conftest import CHROMIUM_ARGS, ROOT, chromium_path, until
 from train import jobs, locks
 from train.sample import prepare_sample
@@ -270,10 +271,10 @@ def make_tour(browser: Browser, workspace: Path, docs: Path, annotated: int = AN
         annotated: images whose masks choose the thresholds on Compare.
     """
     shutil.rmtree(run_dir(RUN), ignore_errors=True)
-    with served(workspace) as url, browser.new_context(viewport=SIZE, color_scheme="light") as context:
+    with served(workspace) as app, browser.new_context(viewport=SIZE, color_scheme="light") as context:
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
-        tour = Tour(page, url, docs / "tour", annotated)
+        tour = Tour(page, app.url, docs / "tour", annotated)
         for step in STEPS:
             print(step.__name__, flush=True)
             step(tour)

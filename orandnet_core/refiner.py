@@ -7,6 +7,7 @@ Two architectures have one interface: the paper's FCN-8s on VGG-16, and a small 
 Shape legend: N maps (the classes of B images, one after the other), (h, w) cells; K classes of one image.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class RefinerNetwork:
             raise ConfigError(f"cell_px {self.cell_px}: a cell is at least 1 pixel")
 
 
-class Refiner(nn.Module):
+class Refiner(nn.Module, ABC):
     """What both architectures share: input, and an output that lies on it to the cell.
 
     Halving and doubling keep cells in place only where sides are multiples of the stride. So maps
@@ -105,9 +106,9 @@ class Refiner(nn.Module):
         maps = F.pad(maps, (0, -width % self.stride, 0, -height % self.stride))
         return self.scores(maps)[..., :height, :width]
 
+    @abstractmethod
     def scores(self, inputs: Tensor) -> Tensor:
         """(N, 1 or 4, h, w), sides multiples of the stride -> (N, 1, h, w) logits."""
-        raise NotImplementedError
 
 
 class SmallRefiner(Refiner):

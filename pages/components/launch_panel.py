@@ -96,7 +96,7 @@ def _is_news(status: jobs.JobStatus) -> bool:
 
 
 def _ended_since(alive: list[str]) -> bool:
-    """Whether a job that was alive when this session last looked is so no longer."""
+    """Whether a job that was alive when this panel last looked is so no longer."""
     before = st.session_state.get("panel_alive", [])
     st.session_state["panel_alive"] = alive
     return not set(before) <= set(alive)

@@ -1,4 +1,5 @@
 import re
+from contextlib import nullcontext
 
 import pytest
 
@@ -8,9 +9,8 @@ from benchmarks.large_store import PAGES
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-def test_pages_are_timed_in_both_sizes(monkeypatch):
-    if large_store.chromium() is None:
-        pytest.skip("no Chromium found, browser tests skipped (install chromium or set ORANDNET_CHROMIUM)")
+def test_pages_are_timed_in_both_sizes(monkeypatch, browser):
+    monkeypatch.setattr(large_store, "_browser", lambda: nullcontext(browser))
     some = {page: PAGES[page] for page in ("inspect", "compare", "exchange")}
     monkeypatch.setattr(large_store, "PAGES", some)
     for name, value in {"FEW": 12, "MANY": 40, "OPENINGS": 1, "MADE_WITHIN_S": 120}.items():

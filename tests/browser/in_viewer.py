@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+from tests.browser.on_page import READY
+
 PATIENCE_MS = 60_000
 
 

@@ -1,14 +1,30 @@
 """What browser tests do on any page: wait, read the address, click and drag in charts, choose in boxes."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.conftest import until
 
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+
+
+@contextmanager
+def watched_page(browser: Browser, url: str, *, patience_ms: int, height_px: int = 1000) -> Iterator[Page]:
+    """A page of a session of its own, 1280 wide; at the end no script of it has failed."""
+    context = browser.new_context(viewport={"width": 1280, "height": height_px})
+    context.set_default_timeout(patience_ms)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(url)
+    yield page
+    context.close()
+    assert errors == []
 
 
 def ready(page: Page) -> None:

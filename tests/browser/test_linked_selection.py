@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.on_page import brush, plot, query, ready
+from tests.browser.on_page import brush, plot, query, ready, watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -20,16 +20,9 @@ KEPT = re.compile(r"(\d+) of 9 images")
 
 @pytest.fixture
 def page(browser: Browser, app_url: str) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{app_url}/compare")
-    drawn(page)
-    yield page
-    context.close()
-    assert errors == []
+    with watched_page(browser, f"{app_url}/compare", patience_ms=PATIENCE_MS) as page:
+        drawn(page)
+        yield page
 
 
 def drawn(page: Page) -> None:

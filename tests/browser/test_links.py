@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
+from benchmarks.app_server import served
 from orandnet_core.datasets import Dataset, scenes
-from tests.browser.conftest import served
 from tests.browser.in_viewer import ready, setting
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -19,7 +19,8 @@ def dataset(served_workspace: Path) -> Dataset:
 
 
 def test_a_link_to_a_page_may_be_a_server_s_first_visit(browser: Browser, served_workspace: Path):
-    with served(served_workspace) as url:
+    with served(served_workspace) as app:
+        url = app.url
         page = browser.new_page()
         page.goto(f"{url}/data")
         expect(page.get_by_text("What is there")).to_be_visible(timeout=60_000)

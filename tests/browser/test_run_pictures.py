@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from benchmarks.app_server import served
 from orandnet_core.datasets import scenes
-from tests.browser.conftest import served
 from tests.browser.in_viewer import PATIENCE_MS, READY, caption, changed, panes, pixels, ready, shown, viewer
 from tests.pages.workspace import make_outputs, make_workspace
 from train.config import to_dict
@@ -28,8 +28,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (lone / "config.json").write_text(json.dumps(to_dict(recipe("scenes"))))
     make_outputs(lone, scenes(root / "data" / "scenes"))
     shutil.rmtree(lone / "cams-walk")
-    with served(root) as address:
-        yield address
+    with served(root) as app:
+        yield app.url
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import served
-from tests.browser.on_page import choose, click_plot, go, plot, query, ready
+from benchmarks.app_server import served
+from tests.browser.on_page import choose, click_plot, go, plot, query, ready, watched_page
 from tests.conftest import until
 from tests.pages.workspace import make_workspace
 from train import jobs, locks
@@ -45,22 +45,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def url(workspace: Path) -> Iterator[str]:
-    with served(workspace) as address:
-        yield address
+    with served(workspace) as app:
+        yield app.url
 
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(url)
-    ready(page)
-    yield page
-    context.close()
-    assert errors == []
+    with watched_page(browser, url, patience_ms=PATIENCE_MS) as page:
+        ready(page)
+        yield page
 
 
 def job_card(page: Page, run: str) -> Locator:

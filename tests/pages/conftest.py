@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from orandnet_core.datasets import Dataset, scenes
+from orandnet_core.fusion import Fusion
+from orandnet_core.scoring import PairScores, score_pair, store_source
+from orandnet_core.store import CamStore
 from tests.conftest import ROOT
 from tests.pages.workspace import make_workspace
 
@@ -63,3 +66,13 @@ def app():
     from streamlit.testing.v1 import AppTest
 
     return AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+
+
+@pytest.fixture
+def scored(workspace: Path, sample: Dataset) -> PairScores:
+    """The split `train`, scored by the core alone."""
+    stores = [
+        store_source(CamStore(workspace / "runs" / "sample" / f"cams-{name}"), name)
+        for name in ("cnn", "vit")
+    ]
+    return score_pair(sample, "train", *stores, {name: Fusion(name) for name in ("mean", "or", "and")})

@@ -19,8 +19,7 @@ from orandnet_core.datasets import Dataset
 from orandnet_core.fusion import Fusion
 from orandnet_core.metrics import THRESHOLDS, bootstrap, difference
 from orandnet_core.metrics.thresholds import calibrated, oracle
-from orandnet_core.scoring import PairScores, score_pair, store_source
-from orandnet_core.store import CamStore
+from orandnet_core.scoring import PairScores
 from pages.components import comparison
 from pages.components.comparison import Candidate, Row
 from pages.components.print_figure import comparison_png
@@ -29,16 +28,6 @@ from tests.pages.opening import captions, opened, settled
 
 COMPARE = "analysis/compare.py"
 pytestmark = pytest.mark.usefixtures("workspace")
-
-
-@pytest.fixture
-def scored(workspace: Path, sample: Dataset) -> PairScores:
-    """The split `train`, scored by the core alone."""
-    stores = [
-        store_source(CamStore(workspace / "runs" / "sample" / f"cams-{name}"), name)
-        for name in ("cnn", "vit")
-    ]
-    return score_pair(sample, "train", *stores, {name: Fusion(name) for name in ("mean", "or", "and")})
 
 
 def shown_table(app: AppTest) -> dict[str, dict[str, object]]:

@@ -1,19 +1,16 @@
 """Linked selection on Compare against the core: who passes, what is scored on them, and what is said."""
 
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from orandnet_core.datasets import Dataset
-from orandnet_core.fusion import Fusion
 from orandnet_core.image_filter import ScoreWithin, Shows
 from orandnet_core.metrics import bootstrap, per_image
 from orandnet_core.metrics.thresholds import calibrated, oracle
-from orandnet_core.scoring import PairScores, score_pair, store_source
-from orandnet_core.store import CamStore
+from orandnet_core.scoring import PairScores
 from pages.components import comparison
 from pages.components.comparison import Candidate, Row
 from pages.components.image_gallery import ordered
@@ -24,15 +21,6 @@ from tests.pages.opening import captions, opened, settled
 COMPARE = "analysis/compare.py"
 NAMES = {"cnn": "CNN", "vit": "ViT", "mean": "Naive mean", "or": "OR", "and": "AND"}
 pytestmark = pytest.mark.usefixtures("workspace")
-
-
-@pytest.fixture
-def scored(workspace: Path, sample: Dataset) -> PairScores:
-    stores = [
-        store_source(CamStore(workspace / "runs" / "sample" / f"cams-{name}"), name)
-        for name in ("cnn", "vit")
-    ]
-    return score_pair(sample, "train", *stores, {name: Fusion(name) for name in ("mean", "or", "and")})
 
 
 def linked_page(app: AppTest, *filters: str, **query: str) -> AppTest:
