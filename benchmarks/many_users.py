@@ -17,10 +17,12 @@ import statistics
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import urlencode
 
 import cv2
@@ -55,7 +57,7 @@ def rows() -> Iterator[Row]:
         workspace = Path(folder)
         image_ids = make_sample(workspace)
         with served(workspace) as app, watched(app):
-            users = asyncio.run(all_at_once(app.url, image_ids))
+            users = in_a_loop_of_its_own(all_at_once(app.url, image_ids))
             peak_mb = app.peak_mb
     answers_s = [each for user in users for each in user.answers_s]
     load = os.getloadavg()[0]
@@ -71,6 +73,12 @@ def rows() -> Iterator[Row]:
 
 def percentile_95(values: list[float]) -> float:
     return float(np.quantile(values, 0.95))
+
+
+def in_a_loop_of_its_own(users: Coroutine[Any, Any, list["User"]]) -> list["User"]:
+    """Run them in a thread, since the caller's may have a loop already (Playwright leaves one running)."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, users).result()
 
 
 async def all_at_once(url: str, image_ids: tuple[str, ...]) -> list["User"]:

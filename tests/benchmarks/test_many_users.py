@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from benchmarks import many_users
@@ -12,6 +14,16 @@ def test_users_get_their_own(monkeypatch):
     assert row.same_answer
     assert row.name.startswith("2 users at once")
     assert (row.ours > 0, row.theirs) == (True, 0.5)
+
+
+def test_users_run_under_a_loop_of_the_callers():
+    async def answered() -> list:
+        return []
+
+    async def caller() -> list:
+        return many_users.in_a_loop_of_its_own(answered())
+
+    assert asyncio.run(caller()) == []
 
 
 def test_the_percentile_is_of_all_answers():
