@@ -21,7 +21,16 @@ from typing import Any
 
 from orandnet_core.array_files import read_record, write_atomically, write_record
 from orandnet_core.errors import DataError, StoreError
-from orandnet_core.metrics import Bootstrap, ImageCounts, PerImage, Sweep, bootstrap, per_image
+from orandnet_core.metrics import (
+    Bootstrap,
+    ImageCounts,
+    ImageTraits,
+    PerImage,
+    Sweep,
+    bootstrap,
+    image_traits,
+    per_image,
+)
 from orandnet_core.metrics.levels import threshold_index
 
 __all__ = ["DiskShelf", "MemoryShelf", "StoredCounts"]
@@ -175,6 +184,10 @@ class StoredCounts:
         """`metrics.per_image` at a threshold, made once and kept."""
         name = self._named(f"images-{threshold_index(threshold)}")
         return self.shelf.kept(name, PerImage, lambda: per_image(self, threshold))
+
+    def image_traits(self) -> ImageTraits:
+        """`metrics.image_traits` of the images, made once and kept."""
+        return self.shelf.kept(self._named("traits"), ImageTraits, lambda: image_traits(self))
 
     def _named(self, what: str) -> str:
         if not self.left_out:

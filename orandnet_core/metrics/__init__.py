@@ -13,7 +13,7 @@ from orandnet_core.metrics.intervals import (
 )
 from orandnet_core.metrics.levels import GRID_THRESHOLDS, THRESHOLDS, threshold_index
 from orandnet_core.metrics.masks import MASK_THRESHOLD, mask_counts
-from orandnet_core.metrics.per_image import PerImage, best_thresholds, per_image, shown_classes
+from orandnet_core.metrics.per_image import ImageTraits, PerImage, image_traits, per_image
 from orandnet_core.metrics.subset import CountsOfSome
 from orandnet_core.metrics.surfaces import Surfaces, surface_counts
 from orandnet_core.metrics.sweep import Counts, ImageCounts, Sweep, image_counts
@@ -31,6 +31,7 @@ __all__ = [
     "Counts",
     "CountsOfSome",
     "ImageCounts",
+    "ImageTraits",
     "Interval",
     "Metrics",
     "PerImage",
@@ -39,18 +40,17 @@ __all__ = [
     "ThresholdChoice",
     "ThresholdRule",
     "TrimapGrid",
-    "best_thresholds",
     "bootstrap",
     "confusion",
     "difference",
     "image_counts",
+    "image_traits",
     "mask_counts",
     "metrics_of",
     "pareto_front",
     "per_image",
     "precision_at_recall",
     "precision_at_recall_difference",
-    "shown_classes",
     "surface_counts",
     "threshold_index",
     "thresholds",

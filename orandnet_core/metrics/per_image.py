@@ -12,7 +12,7 @@ from orandnet_core.metrics.confusion import class_scores
 from orandnet_core.metrics.levels import THRESHOLDS, threshold_index
 from orandnet_core.metrics.sweep import Counts, ImageCounts, foreground_above
 
-__all__ = ["PerImage", "best_thresholds", "per_image", "shown_classes"]
+__all__ = ["ImageTraits", "PerImage", "image_traits", "per_image"]
 
 Array = np.ndarray
 
@@ -43,24 +43,31 @@ def per_image(counts: Counts, threshold: float) -> PerImage:
     return PerImage(tuple(counts.image_ids), *np.concatenate(means, axis=1)[..., 0])
 
 
-def best_thresholds(counts: Counts) -> Array:
-    """The threshold that is best for each image alone, by its mIoU; of equal ones, the smallest.
+@dataclass(frozen=True)
+class ImageTraits:
+    """What is known of every image before a threshold is chosen.
 
-    Returns:
-        (N,) in [0, 1); NaN for an image without a counted pixel.
+    Attributes:
+        shown: (N, C) bool, the classes, background included, that have counted pixels in each image.
+        best_thresholds: (N,) the threshold in [0, 1) that is best for each image alone, by its mIoU; of
+            equal ones, the smallest; NaN for an image without a counted pixel.
     """
-    best = [_best(_block_means(block, foreground_above(block.levels))[2]) for block in counts.blocks()]
-    return np.concatenate([np.zeros(0), *best])
+
+    shown: Array
+    best_thresholds: Array
 
 
-def shown_classes(counts: Counts) -> Array:
-    """(N, C) bool: the classes, background included, that have counted pixels in each image."""
+def image_traits(counts: Counts) -> ImageTraits:
+    """Look at every image by itself, over all thresholds."""
     shown = np.zeros((len(counts.image_ids), counts.num_classes), bool)
+    best = np.full(len(shown), np.nan)
     start = 0
     for block in counts.blocks():
         shown[start + block.image, block.target] = True
-        start += len(block.image_ids)
-    return shown
+        of_block = slice(start, start + len(block.image_ids))
+        best[of_block] = _best(_block_means(block, foreground_above(block.levels))[2])
+        start = of_block.stop
+    return ImageTraits(shown, best)
 
 
 def _best(iou: Array) -> Array:

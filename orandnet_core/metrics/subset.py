@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from orandnet_core.errors import DataError
 from orandnet_core.metrics.intervals import Bootstrap, bootstrap
-from orandnet_core.metrics.per_image import PerImage, per_image
+from orandnet_core.metrics.per_image import ImageTraits, PerImage, image_traits, per_image
 from orandnet_core.metrics.sweep import Counts, ImageCounts, Sweep
 
 __all__ = ["CountsOfSome"]
@@ -59,3 +59,7 @@ class CountsOfSome:
     def per_image(self, threshold: float) -> PerImage:
         """`metrics.per_image` at a threshold."""
         return per_image(self, threshold)
+
+    def image_traits(self) -> ImageTraits:
+        """`metrics.image_traits` of the subset."""
+        return image_traits(self)

@@ -14,7 +14,6 @@ import pyarrow as pa
 from orandnet_core.datasets import Dataset
 from orandnet_core.image_filter import Condition, ImageFacts, passing
 from orandnet_core.labels import class_name
-from orandnet_core.metrics import best_thresholds, per_image, shown_classes
 from pages.components.comparison import Row, identity_of
 from pages.components.scores import task_key
 from pages.components.tasks import Report, result_or_progress
@@ -99,15 +98,16 @@ def gather(rows: Sequence[Row], class_names: tuple[str, ...], report: Report) ->
         report(done, len(rows))
         counts = row.candidate.scores.counts
         places = np.array([place_of[image_id] for image_id in counts.image_ids], np.intp)
+        traits = counts.image_traits()
         if not known[places].all():  # sources mostly have the same images, and their truth is one
-            shown[places], known[places] = shown_classes(counts)[:, : len(class_names)], True
+            shown[places], known[places] = traits.shown[:, : len(class_names)], True
 
         def spread(values: Array, places: Array = places) -> Array:
             everywhere = np.full(len(image_ids), np.nan)
             everywhere[places] = values
             return everywhere
 
-        scores[row.candidate.key] = spread(per_image(counts, row.choice.value).iou)
+        scores[row.candidate.key] = spread(counts.per_image(row.choice.value).iou)
         if not row.candidate.scores.of_masks:
-            best[row.candidate.key] = spread(best_thresholds(counts))
+            best[row.candidate.key] = spread(traits.best_thresholds)
     return ImageFacts(image_ids, class_names, shown, scores, best)

@@ -75,16 +75,18 @@ def test_counts_without_some_images_are_those_of_the_others(shelf):
 
 def test_what_is_worked_out_is_made_once_and_kept(shelf, monkeypatch):
     stored = StoredCounts(shelf, 3, ("a", "b", "cc"))
-    first, images = stored.bootstrap(), stored.per_image(0.25)
+    first, images, traits = stored.bootstrap(), stored.per_image(0.25), stored.image_traits()
 
     def again(*_):
         raise AssertionError("made twice")
 
-    monkeypatch.setattr(counts_cache, "bootstrap", again)
-    monkeypatch.setattr(counts_cache, "per_image", again)
+    for name in ("bootstrap", "per_image", "image_traits"):
+        monkeypatch.setattr(counts_cache, name, again)
     np.testing.assert_array_equal(stored.bootstrap().iou, first.iou)
     assert stored.bootstrap().image_ids == ("a", "b", "cc")
     np.testing.assert_array_equal(stored.per_image(0.25).iou, images.iou)
+    np.testing.assert_array_equal(stored.image_traits().shown, traits.shown)
+    np.testing.assert_array_equal(stored.image_traits().best_thresholds, traits.best_thresholds)
     for other in (lambda: stored.without(["a"]).bootstrap(), lambda: stored.per_image(0.5)):
         with pytest.raises(AssertionError):
             other()

@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 
 from orandnet_core.metrics import (
-    best_thresholds,
     confusion,
     image_counts,
+    image_traits,
     metrics_of,
     per_image,
-    shown_classes,
     sweep,
 )
 from orandnet_core.metrics.thresholds import oracle
@@ -47,7 +46,7 @@ def test_blocks_do_not_change_the_scores(make_images, count_images, monkeypatch)
 def test_the_best_threshold_of_an_image_is_its_own_oracle(make_images, count_images, monkeypatch):
     counts = count_images(make_images(seed=13, count=9))
     monkeypatch.setattr(sweep, "_BLOCK", 4)
-    best = best_thresholds(counts)
+    best = image_traits(counts).best_thresholds
     assert best.shape == (9,)
     for row, image_id in enumerate(counts.image_ids):
         assert best[row] == oracle(counts.select([image_id])).value
@@ -55,13 +54,13 @@ def test_the_best_threshold_of_an_image_is_its_own_oracle(make_images, count_ima
 
 def test_the_best_threshold_is_no_number_where_nothing_counts():
     counts = image_counts(np.zeros((1, 2, 2)), np.array([1]), np.full((2, 2), 255, np.uint8), 3, "x")
-    assert np.isnan(best_thresholds(counts)).all()
-    assert len(best_thresholds(counts.select([]))) == 0
+    assert np.isnan(image_traits(counts).best_thresholds).all()
+    assert image_traits(counts.select([])).shown.shape == (0, 3)
 
 
 def test_shown_classes_are_those_of_the_mask(make_images, count_images, monkeypatch):
     images = make_images(seed=14, count=9)
     monkeypatch.setattr(sweep, "_BLOCK", 4)
-    shown = shown_classes(count_images(images))
+    shown = image_traits(count_images(images)).shown
     for row, image in enumerate(images):
         assert set(np.flatnonzero(shown[row])) == set(np.unique(image.mask)) - {255}
