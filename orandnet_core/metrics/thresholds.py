@@ -37,6 +37,7 @@ __all__ = [
     "fixed",
     "no_labels",
     "oracle",
+    "precision_bound",
     "precision_over_recall",
     "precision_target",
 ]
@@ -202,8 +203,7 @@ def precision_target(
     Raises:
         RangeError: no threshold reaches the target; the message gives the highest bound.
     """
-    resampled = bootstrap(counts, resamples, seed).precision[1:]
-    bound = np.quantile(resampled, 1 - confidence, axis=0)
+    bound = precision_bound(counts, confidence, resamples, seed)
     reached = np.flatnonzero(bound >= target)
     if not len(reached):
         best = int(bound.argmax())
@@ -212,6 +212,11 @@ def precision_target(
             f"lower bound is {bound[best]:.1%}, at {THRESHOLDS[best]:.3f}: ask for less, or annotate more"
         )
     return _chosen(reached[0], "precision_target", counts)
+
+
+def precision_bound(counts: Counts, confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> Array:
+    """(T,) what the mean precision at every threshold is at least, with confidence, over resampled images."""
+    return np.quantile(bootstrap(counts, resamples, seed).precision[1:], 1 - confidence, axis=0)
 
 
 def precision_over_recall(counts: Counts) -> ThresholdChoice:

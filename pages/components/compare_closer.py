@@ -184,18 +184,34 @@ def _budget(usable: Mapping[str, Row]) -> None:
     if not usable:
         st.caption("Masks have no threshold that annotated images could choose; compare a source of maps.")
         return
-    label = st.selectbox("Source", list(usable), index=len(usable) - 1, key="compare_budget", width=220)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        label = st.selectbox("Source", list(usable), index=len(usable) - 1, key="compare_budget", width=220)
+        fixed_at = st.number_input(
+            "Fixed at", 0.0, 1.0, 0.4, 0.01, key="compare_budget_fixed", bind="query-params", width=140
+        )
+        target = st.number_input(
+            "Precision target, %", 1.0, 99.9, None, 0.5, key="compare_budget_target", bind="query-params",
+            width=180, placeholder="none",
+            help="Adds the rule that keeps to this precision with 95% confidence. Every draw is resampled "
+            "for it, which takes a minute or two.",
+        )  # fmt: skip
     scores = usable[label].candidate.scores
     if len(scores.counts.image_ids) < 2:
         st.caption("One image to annotate and one to score on are the least.")
         return
 
     def work(report: Report) -> Budget:
-        return budget(scores.counts, scores.agreement, progress=report)
+        return budget(
+            scores.counts,
+            scores.agreement,
+            fixed_at=fixed_at,
+            target=target and target / 100,
+            progress=report,
+        )
 
     card = scores.card
     found = result_or_progress(
-        task_key("budget", card.source_hash, card.data_hash, str(card.images)),
+        task_key("budget", card.source_hash, card.data_hash, str(card.images), f"{fixed_at} {target}"),
         f"Drawing images for {label}",
         work,
     )

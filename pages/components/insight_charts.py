@@ -16,7 +16,9 @@ SIGNIFICANT = 0.05
 _RULES = {
     "calibrated": (COLOURS["cnn"], "circle"),
     "precision_over_recall": (COLOURS["vit"], "square"),
+    "precision_target": (COLOURS["or"], "triangle-up"),
     "no_labels": (COLOURS["and"], "diamond"),
+    "fixed": (NEUTRAL, "x"),
 }
 
 

@@ -54,6 +54,13 @@ def test_the_budget_is_the_cores(app: AppTest, scored: PairScores):
     values = np.frombuffer(base64.b64decode(drawn["y"]["bdata"]))  # as Plotly sends arrays
     assert np.allclose(values, 100 * found.band("calibrated")[0])
     assert "9 images" in captions(page)
+    assert {trace["name"] for trace in figure["data"] if "name" in trace} == {
+        "Calibrated", "Precision > recall", "No labels", "Fixed",
+    }  # fmt: skip
+    page.number_input(key="compare_budget_target").set_value(60.0).run()
+    settled(page)
+    figure = json.loads(page.get("plotly_chart")[-1].proto.spec)
+    assert "Precision target" in {trace.get("name") for trace in figure["data"]}
 
 
 def test_seeds_are_told_apart_from_other_runs(app: AppTest, workspace: Path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from orandnet_core.errors import DataError, RangeError
-from orandnet_core.metrics import ImageCounts, thresholds
+from orandnet_core.metrics import THRESHOLDS, ImageCounts, Sweep, bootstrap, thresholds
 from orandnet_core.metrics.budget import Budget, budget, budget_sizes
 
 
@@ -27,9 +27,41 @@ def test_the_published_rule_is_scored_on_the_rest(counts):
     for draw in range(4):
         ids = thresholds.draw_images(counts, 5, 0, draw)
         value = thresholds.precision_over_recall(counts.select(ids)).value
-        rest = counts.select(i for i in counts.image_ids if i not in ids).total()
+        rest = rest_of(counts, 5, draw)
         expected = np.nanmax(rest.metrics.mean_iou) - rest.at(value).mean_iou
         assert found.regret["precision_over_recall"][0, draw] == pytest.approx(float(expected))
+
+
+def test_rules_without_masks_lose_what_their_threshold_loses_on_the_rest(counts):
+    found = budget(counts, fixed_at=0.4, sizes=(5,), draws=4)
+    assert found.needs_masks == {"calibrated": True, "precision_over_recall": True, "fixed": False}
+    for draw in range(4):
+        rest = rest_of(counts, 5, draw)
+        expected = np.nanmax(rest.metrics.mean_iou) - rest.at(0.4).mean_iou
+        assert found.regret["fixed"][0, draw] == pytest.approx(float(expected))
+    with pytest.raises(RangeError, match=r"1\.5"):
+        budget(counts, fixed_at=1.5)
+
+
+@pytest.mark.parametrize("target", [0.25, 0.999])
+def test_a_precision_target_is_kept_on_the_annotated_or_the_surest_is_taken(counts, target):
+    found = budget(counts, target=target, sizes=(6,), draws=4)
+    for draw in range(4):
+        drawn = counts.select(thresholds.draw_images(counts, 6, 0, draw))
+        try:
+            value = thresholds.precision_target(drawn, target, resamples=200).value
+        except RangeError:
+            bound = np.quantile(bootstrap(drawn, 200).precision[1:], 0.05, axis=0)
+            value = THRESHOLDS[bound.argmax()]
+        rest = rest_of(counts, 6, draw)
+        expected = np.nanmax(rest.metrics.mean_iou) - rest.at(value).mean_iou
+        assert found.regret["precision_target"][0, draw] == pytest.approx(float(expected))
+
+
+def rest_of(counts: ImageCounts, size: int, draw: int) -> Sweep:
+    """The images that a draw does not annotate, together."""
+    ids = thresholds.draw_images(counts, size, 0, draw)
+    return counts.select(i for i in counts.image_ids if i not in ids).total()
 
 
 def test_numbers_of_images_grow_by_one_two_five_up_to_half():
