@@ -1,14 +1,14 @@
 """Compare's gallery: the images that pass the filter, a page at a time, in a chosen order."""
 
 from collections.abc import Sequence
+from io import BytesIO
 
-import cv2
 import numpy as np
 import streamlit as st
+from PIL import Image, ImageOps
 
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import OrandnetError
-from orandnet_core.render import jpeg_bytes
 from pages.components.compare_table import choose_row, keep_choice
 from pages.components.comparison import Row
 from pages.components.going import go_to
@@ -18,7 +18,7 @@ from pages.components.picker import IMAGE_KEY
 __all__ = ["show_gallery"]
 
 _COLUMNS, _ROWS = 6, 2
-_THUMBNAIL_PX = 240  # the longer side
+_THUMBNAIL_WH = (240, 180)  # pixels; all alike, so that what is written below them is in line
 _ORDERS = {
     "difference": "largest difference to {} first",
     "worst": "lowest mIoU first",
@@ -93,8 +93,9 @@ def _picture(dataset: Dataset, image_id: str) -> None:
 
 @st.cache_data(max_entries=512, ttl="1h", show_spinner=False)
 def _thumbnail(root: str, image_id: str, _dataset: Dataset) -> bytes:
-    photo = _dataset.image(image_id)
-    factor = _THUMBNAIL_PX / max(photo.shape[:2])
-    if factor < 1:
-        photo = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    return jpeg_bytes(photo, quality=85)
+    """A file of the whole photo, in the middle of nothing."""
+    photo = Image.fromarray(_dataset.image(image_id)).convert("RGBA")
+    canvas = ImageOps.pad(photo, _THUMBNAIL_WH, color=(0, 0, 0, 0))
+    file = BytesIO()
+    canvas.save(file, "WEBP", quality=85)
+    return file.getvalue()
