@@ -29,7 +29,7 @@ def sample_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """For what can be computed again: safe to delete at any time."""
+    """For what can be computed again: safe to delete while neither the app nor a command runs."""
     return workspace_dir() / "cache"
 
 

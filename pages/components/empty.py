@@ -1,20 +1,19 @@
 """What a page shows when there is nothing to show yet: the reason and the next step."""
 
-from concurrent.futures import ThreadPoolExecutor, wait
-
 import streamlit as st
 
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import OrandnetError
 from pages.components import catalog, loaders
+from pages.components.commands import run_command
+from pages.components.scores import NETWORKS
 from pages.components.selection import Selection
-from pages.components.tasks import Report, result_or_progress
+from pages.components.tasks import Report, result_or_progress, task_board
 from train import jobs
 from train.sample import RUN as SAMPLE_RUN
-from train.sample import prepare_sample
-from train.workspace import run_dir
+from train.workspace import cams_dir, run_dir
 
-_REPORT_EVERY_S = 0.3
+_PREPARING = "prepare-sample"
 
 
 def require_dataset(selection: Selection) -> Dataset:
@@ -55,31 +54,31 @@ def require_cams(selection: Selection) -> None:
 
 
 def _is_complete(selection: Selection) -> bool:
-    """Whether both stores hold at least as many images as the split has."""
-    if not selection.has_cams:
-        return False
+    """Whether both networks' own stores hold at least as many images as the split has.
+
+    Another store may stand in for one of them on screen, and have fewer.
+    """
     images = len(loaders.open_dataset_cached(selection.dataset).image_ids(selection.split))
-    return all(
-        len(loaders.store_cached(root)) >= images for root in (selection.cnn_store, selection.vit_store)
-    )
+    stores = [cams_dir(run_dir(SAMPLE_RUN), name) for name in NETWORKS]
+    return selection.has_cams and all(len(loaders.store_cached(root)) >= images for root in stores)
 
 
 def _prepare_sample() -> None:
     """Draw the built-in sample and make both networks' CAMs of it, once, with progress."""
     st.caption("The built-in sample is prepared once; this takes a minute or two.")
-    if result_or_progress("prepare-sample", "Preparing the built-in sample", _make_sample) is not None:
+    if result_or_progress(_PREPARING, "Preparing the built-in sample", _make_sample) is not None:
+        task_board().forget(_PREPARING)  # what it made may be deleted, and is then made again
         catalog.forget()
         st.rerun()
     st.stop()
 
 
 def _make_sample(report: Report) -> bool:
-    """Prepare it in a second thread, and pass on what it tells of its progress."""
-    with ThreadPoolExecutor(1) as second:
-        job = second.submit(prepare_sample)
-        while not job.done():
-            stage = jobs.progress(run_dir(SAMPLE_RUN))
-            report(*((stage.done, stage.total) if stage else (0, 0)))
-            wait([job], timeout=_REPORT_EVERY_S)
-        job.result()
+    """Have it prepared, and pass on what is told of its progress."""
+
+    def watch() -> None:
+        stage = jobs.progress(run_dir(SAMPLE_RUN))
+        report(*((stage.done, stage.total) if stage else (0, 0)))
+
+    run_command(jobs.train_command("sample"), watch)
     return True

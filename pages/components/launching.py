@@ -1,16 +1,13 @@
 """From a recipe and a data set to a background job: what will run, checked before it starts."""
 
 import os
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orandnet_core.datasets import Dataset
-from orandnet_core.errors import JobError
+from pages.components.commands import run_command
 from pages.components.selection import DatasetRef
 from train import jobs, stages
 from train.config import Recipe, override
@@ -19,10 +16,9 @@ from train.init import split_overrides
 from train.open_run import weight_overrides
 from train.recipes import RECIPES
 from train.recipes import recipe as recipe_of
-from train.workspace import ROOT, free_run_name, run_dir, sample_dir
+from train.workspace import free_run_name, run_dir, sample_dir
 
 STAGES = tuple(stages.STAGES)
-_POLL_S = 0.2
 # Fields of a stage's part of the recipe that say the most of it.
 _TELLING = ("model", "architecture", "encoder", "method", "preset", "source")
 
@@ -95,19 +91,8 @@ def rehearse(launch: Launch, report: Callable[[int, int], None]) -> bool:
         JobError: it failed, which the run would as well; the message is its last word.
     """
     command = [*launch.command(run_dir(free_run_name(launch.recipe))), "--dry-run"]
-    env = os.environ | visible_devices(launch.device, os.environ.get("CUDA_VISIBLE_DEVICES"))
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=said, stderr=said)
-        try:
-            while process.poll() is None:
-                report(0, 0)
-                time.sleep(_POLL_S)
-        finally:
-            process.kill()
-            process.wait()
-        if process.returncode:
-            said.seek(0)
-            raise JobError(said.read().strip().rpartition("\n")[2].removeprefix("error: "))
+    device = visible_devices(launch.device, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    run_command(command, lambda: report(0, 0), device)
     return True
 
 

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import streamlit as st
+from streamlit.errors import StreamlitDuplicateElementKey
 
 from orandnet_core.errors import OrandnetError
 
@@ -166,7 +167,8 @@ def result_or_progress(
 ) -> Any | None:
     """The result of a task; while there is none, its progress is drawn where it is called.
 
-    When the task finishes, the page runs again by itself and gets the result.
+    When the task finishes, the page runs again by itself and gets the result. However often a page asks
+    for the same task, its progress is drawn once, where it asked first.
 
     Args:
         key, label, work: as in `TaskBoard.start`.
@@ -178,28 +180,32 @@ def result_or_progress(
     """
     board = task_board()
     task = board.find(key)
-    if task is None and ask is not None and not is_kept():
-        st.button(
-            ask,
-            icon=":material/play_arrow:",
-            on_click=board.start,
-            args=(key, label, work),
-            key=f"start-{key}",
-        )
-        return None
-    if task is None:
+    if task is None and (ask is None or is_kept()):
         task = board.start(key, label, work)
-    if task.running and not task.wait(_GRACE_S):
-        _progress(key)
+    finished = task is not None and task.wait(_GRACE_S)
+    if finished and task.state == "done":
+        return task.result
+    try:
+        place = st.container(key=f"task-{key}")
+    except StreamlitDuplicateElementKey:
         return None
+    with place:
+        if task is None:
+            start = {"on_click": board.start, "args": (key, label, work), "key": f"start-{key}"}
+            st.button(ask, icon=":material/play_arrow:", **start)
+        elif not finished:
+            _progress(key)
+        else:
+            _what_went_wrong(task)
+            st.button("Try again", on_click=board.start, args=(key, label, work, True), key=f"again-{key}")
+    return None
+
+
+def _what_went_wrong(task: Task) -> None:
     if task.state == "failed":
-        st.error(task.error, title=f"{label} failed", icon=":material/error:")
-    elif task.state == "cancelled":
-        st.caption(f":material/cancel: {label}: cancelled. What was finished is kept.")
-    if task.state != "done":
-        st.button("Try again", on_click=board.start, args=(key, label, work, True), key=f"again-{key}")
-        return None
-    return task.result
+        st.error(task.error, title=f"{task.label} failed", icon=":material/error:")
+    else:
+        st.caption(f":material/cancel: {task.label}: cancelled. What was finished is kept.")
 
 
 @st.fragment(run_every=0.5)

@@ -109,13 +109,12 @@ def test_a_data_set_without_cams_says_how_to_make_them(app, workspace):
 def test_the_missing_sample_is_prepared_and_then_shown(app, empty_workspace, made_workspace, monkeypatch):
     calls = []
 
-    def prepare() -> bool:
+    def prepare(argv, watch) -> None:
         calls.append(1)
         shutil.copytree(made_workspace, empty_workspace)
         time.sleep(0.6)  # longer than a page waits before it draws progress
-        return True
 
-    monkeypatch.setattr("pages.components.empty.prepare_sample", prepare)
+    monkeypatch.setattr("pages.components.empty.run_command", prepare)
     app.run()
     assert not app.exception
     assert app.progress
@@ -126,10 +125,10 @@ def test_the_missing_sample_is_prepared_and_then_shown(app, empty_workspace, mad
 
 
 def test_what_keeps_the_sample_from_being_prepared_is_said(app, empty_workspace, monkeypatch):
-    def prepare() -> bool:
+    def prepare(argv, watch) -> None:
         raise WeightsError("scenes_cnn.safetensors: no such file")
 
-    monkeypatch.setattr("pages.components.empty.prepare_sample", prepare)
+    monkeypatch.setattr("pages.components.empty.run_command", prepare)
     settled(app.run())
     assert "scenes_cnn.safetensors: no such file" in app.error[0].value
 
@@ -139,11 +138,26 @@ def test_a_half_made_store_of_the_sample_is_finished_first(app, workspace, monke
     whole = index.read_text()
     index.write_text("".join(whole.splitlines(keepends=True)[:4]))
 
-    def prepare() -> bool:
+    def prepare(argv, watch) -> None:
         index.write_text(whole)
-        return True
 
-    monkeypatch.setattr("pages.components.empty.prepare_sample", prepare)
+    monkeypatch.setattr("pages.components.empty.run_command", prepare)
     settled(app.run())
     assert selection_of(app).has_cams
     assert app.text_input("image").value
+
+
+def test_a_smaller_store_that_stands_in_for_a_network_prepares_nothing(app, workspace, monkeypatch):
+    shutil.copytree(workspace / "runs" / "sample" / "cams-cnn", workspace / "runs" / "sample" / "cams-amn")
+    index = workspace / "runs" / "sample" / "cams-amn" / "index.txt"
+    index.write_text("".join(index.read_text().splitlines(keepends=True)[:4]))
+    catalog.forget()
+
+    def prepare(argv, watch) -> None:
+        raise AssertionError("prepared again")
+
+    monkeypatch.setattr("pages.components.empty.run_command", prepare)
+    app.query_params["cnn"] = "sample/amn"
+    settled(app.run())
+    assert not app.error
+    assert selection_of(app).cnn_store.name == "cams-amn"

@@ -172,3 +172,20 @@ def test_a_page_tells_a_failure_and_offers_to_try_again():
     app.run()
     assert not app.error
     assert app.session_state["got"] == 42
+
+
+def page_that_asks_twice():
+    import time
+
+    from pages.components.tasks import result_or_progress
+
+    for _ in range(2):
+        result_or_progress("asked twice", "Counting", lambda report: time.sleep(1.5))
+        result_or_progress("failed twice", "Adding", lambda report: 1 / 0)
+
+
+def test_a_page_that_asks_twice_is_told_once():
+    app = AppTest.from_function(page_that_asks_twice, default_timeout=20).run()
+    assert not app.exception
+    assert [button.label for button in app.button] == ["Cancel", "Try again"]
+    assert (len(app.progress), len(app.error)) == (1, 1)
