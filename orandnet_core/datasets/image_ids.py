@@ -1,9 +1,12 @@
-"""What may be an image id, and when two of them are the same."""
+"""What may be an image id, where its file lies, and when two ids are the same."""
 
 import re
 import unicodedata
+from pathlib import Path
 
-__all__ = ["composed", "is_image_id"]
+from orandnet_core.errors import DataError
+
+__all__ = ["composed", "is_image_id", "path_below"]
 
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -18,6 +21,17 @@ def is_image_id(name: str) -> bool:
     parts = name.split("/")
     inside = parts[0] != "" and ".." not in parts and any(part not in ("", ".") for part in parts)
     return inside and not _UNWRITABLE.search(name)
+
+
+def path_below(folder: Path, image_id: str, suffix: str) -> Path:
+    """The file of an image in a folder; an id with slashes has folders of its own.
+
+    Raises:
+        DataError: it would lie elsewhere.
+    """
+    if not is_image_id(image_id):
+        raise DataError(f"image id {image_id!r} makes no file name below {folder}: rename the image")
+    return folder / f"{image_id}{suffix}"
 
 
 def composed(image_id: str) -> str:

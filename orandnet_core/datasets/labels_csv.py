@@ -156,6 +156,8 @@ class _Reader:
         if image_id is None:
             return self._pass_over(line, f"{cells[0]!r} names no image inside images/")
         if self.split_at is not None and (split := cells[self.split_at].strip()):
+            if not is_image_id(split):  # files and folders are called after it
+                return self._pass_over(line, f"{split!r} can be no split's name")
             before = self.splits.setdefault(image_id, split)
             if before != split:
                 self._pass_over(line, f"{image_id} is in split {before!r} above and in {split!r} here")

@@ -154,6 +154,12 @@ def test_rows_of_empty_cells_are_no_rows(read, form):
     assert (table.class_ids_by_id, len(table.problems)) == ({"a": (1,)}, 0)
 
 
+def test_a_split_is_called_like_a_file(read):
+    table = read("image_id,classes,split\na,ant,../../train\nb,ant,train\n")
+    assert (table.split_by_id, table.class_ids_by_id) == ({"b": "train"}, {"b": (1,)})
+    assert [problem.what for problem in table.problems] == ["'../../train' can be no split's name"]
+
+
 def test_an_image_in_two_splits_is_listed(read):
     table = read("image_id,classes,split\na,ant,train\na,bee,val\n")
     assert table.split_by_id == {"a": "train"}
