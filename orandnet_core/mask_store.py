@@ -4,12 +4,13 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from orandnet_core.array_files import file_stamp, write_atomically
+from orandnet_core.datasets.image_ids import path_below
 from orandnet_core.datasets.images import read_mask
 from orandnet_core.errors import DataError, StoreError
 from orandnet_core.labels import BACKGROUND, IGNORE_INDEX
@@ -34,10 +35,7 @@ class MaskStore:
         Raises:
             DataError: the id would leave the store's folder.
         """
-        name = PurePosixPath(image_id)
-        if not image_id or name.is_absolute() or ".." in name.parts:
-            raise DataError(f"image id {image_id!r} makes no file name below {self.root}: rename the image")
-        return self.root / f"{image_id}.png"
+        return path_below(self.root, image_id, ".png")
 
     @property
     def card(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import ConfigError, DataError
-from orandnet_core.interchange.exporting import Export, new_folder, write_manifest
+from orandnet_core.interchange.exporting import Export, flat_name, new_folder, write_manifest
 from orandnet_core.interchange.to_coco import SEGMENTATIONS, CocoExport
 from orandnet_core.interchange.to_image_folder import ImageFolderExport
 from orandnet_core.interchange.to_irn import IrnExport
@@ -140,6 +140,9 @@ def export_run(
             writer.finish()
         counts = {split: sum(image_id not in reasons for image_id in ids) for split, ids in there.items()}
         about = _about(wanted, recipe, dataset, folder, source, counts)
+        if wanted.format == "voc":
+            names = {image_id: flat_name(image_id) for ids in there.values() for image_id in ids}
+            about["renamed"] = {image_id: name for image_id, name in names.items() if name != image_id}
         write_manifest(unfinished, about | {"failed": reasons})
     return Made(made=total - len(reasons), kept=0, reasons=reasons)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from orandnet_core.datasets.base import Dataset
-from orandnet_core.datasets.folder import list_images
+from orandnet_core.datasets.folder import id_of_file, list_images
+from orandnet_core.datasets.image_ids import composed
 from orandnet_core.datasets.images import opened, orientation
 from orandnet_core.datasets.opening import open_dataset
 from orandnet_core.datasets.problems import Problem, ProblemLog
@@ -289,11 +290,11 @@ def _compare(
 def _look_at_folders(dataset: Dataset, problems: ProblemLog) -> int:
     """List masks without image; returns how many images are in no split."""
     on_disk = {
-        name[: name.rindex(".")] for image_dir in dataset.image_dirs for name in list_images(image_dir)
+        composed(id_of_file(name)) for image_dir in dataset.image_dirs for name in list_images(image_dir)
     }
     for mask_dir in dataset.mask_dirs:
         for name in list_images(mask_dir):
-            if name[: name.rindex(".")] not in on_disk:
+            if composed(id_of_file(name)) not in on_disk:
                 what = "no image has this id"
                 problems.add(
                     Problem(
@@ -303,7 +304,7 @@ def _look_at_folders(dataset: Dataset, problems: ProblemLog) -> int:
                         "add the image, or remove it",
                     )
                 )
-    return len(on_disk.difference(*dataset.splits.values()))
+    return len(on_disk.difference(*(map(composed, ids) for ids in dataset.splits.values())))
 
 
 def _look_at_splits(dataset: Dataset, problems: ProblemLog) -> None:

@@ -1,6 +1,7 @@
 """COCO as it is downloaded: annotations, images by split; masks drawn from the outlines."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from orandnet_core.datasets.base import Dataset
 from orandnet_core.datasets.coco_annotations import CocoFile, CocoImage, draw_mask, read_coco_file
+from orandnet_core.datasets.image_ids import is_image_id
 from orandnet_core.datasets.image_labels import ImageLabels
 from orandnet_core.datasets.images import read_mask
 from orandnet_core.datasets.problems import Problem, ProblemLog
@@ -39,14 +41,16 @@ def coco(root: Path | str, *, name: str = "coco") -> Dataset:
       cls_labels_coco.npy                          optional: image-level labels by image
     ```
 
-    Splits are called after the files without their year: `train`, `val`. An image's id is its
-    file's name without suffix. Classes are the categories in the order of their numbers, so that
-    COCO's 80 are 1..80. Image-level labels are the table's where it knows an image, and else what
-    is annotated. A mask is the PNG where there is one, and else drawn from the outlines, the smaller
-    on top; it has no 255.
+    Splits are called after the files without their year: `train`, `val`; with it where two years lie
+    together: `train2014`, `train2017`. An image's id is its file's name without suffix; one whose name
+    leads out of its folder is listed and passed over. Classes are the categories in the order of
+    their numbers, so that COCO's 80 are 1..80. Image-level labels are the table's where it knows an
+    image, and else what is annotated. A mask is the PNG where there is one, and else drawn from the
+    outlines, the smaller on top; it has no 255.
 
     Raises:
-        DataError: no annotations, an unreadable file, or splits with different categories.
+        DataError: no annotations, an unreadable file, one without any image to take, or splits with
+            different categories.
     """
     root = Path(root)
     paths = sorted((root / "annotations").glob(_FILES))
@@ -57,19 +61,22 @@ def coco(root: Path | str, *, name: str = "coco") -> Dataset:
     splits: dict[str, tuple[str, ...]] = {}
     entries: dict[str, _Entry] = {}
     categories: Mapping[int, str] = {}
-    for path in paths:
-        folder = path.stem.removeprefix("instances_")
+    problems = ProblemLog()
+    folders = [path.stem.removeprefix("instances_") for path in paths]
+    called = Counter(_YEAR.sub("", folder) for folder in folders)
+    for path, folder in zip(paths, folders, strict=True):
         file = read_coco_file(path)
         if categories and file.categories != categories:
             raise DataError(
                 f"{path}: other categories than {paths[0].name}; keep files of one data set together"
             )
         categories = file.categories
-        image_dir = _image_dir(root, folder, file)
-        found = {Path(image.file_name).with_suffix("").as_posix(): image for image in file.images.values()}
-        splits[_YEAR.sub("", folder)] = tuple(found)
+        found = _images_by_id(file, problems)
+        image_dir = _image_dir(root, folder, next(iter(found.values())).file_name)
+        split = _YEAR.sub("", folder)
+        splits[split if called[split] == 1 else folder] = tuple(found)
         entries |= {image_id: _Entry(file, image, image_dir) for image_id, image in found.items()}
-    files = _Files(root, entries, {category: at for at, category in enumerate(categories, 1)})
+    files = _Files(root, entries, {category: at for at, category in enumerate(categories, 1)}, problems)
     return Dataset(
         name=name,
         root=root,
@@ -81,7 +88,7 @@ def coco(root: Path | str, *, name: str = "coco") -> Dataset:
         mask_reader=files.mask,
         image_dirs=tuple(dict.fromkeys(entry.image_dir for entry in entries.values())),
         mask_dirs=(),
-        problems=files.problems,
+        problems=problems,
     )
 
 
@@ -95,9 +102,11 @@ class _Entry:
 class _Files:
     """Where the files of an image id lie, and what is said about it."""
 
-    def __init__(self, root: Path, entries: Mapping[str, _Entry], class_of: Mapping[int, int]):
+    def __init__(
+        self, root: Path, entries: Mapping[str, _Entry], class_of: Mapping[int, int], problems: ProblemLog
+    ):
         self._root, self._entries, self._class_of = root, entries, dict(class_of)
-        self.problems = ProblemLog()
+        self._problems = problems
         self._table_path, self._table = self._read_table()
 
     def image_path(self, image_id: str) -> Path:
@@ -149,14 +158,27 @@ class _Files:
         if row.shape == (len(self._class_of),) and row.dtype.kind in "buif":
             return tuple((np.flatnonzero(row > 0) + 1).tolist())
         what = f"{image_id}: {row.dtype} of shape {row.shape}, expected ({len(self._class_of)},) numbers"
-        self.problems.add(
+        self._problems.add(
             Problem("labels passed over", str(self._table_path), what, "mend or remove the entry")
         )
         return None
 
 
-def _image_dir(root: Path, folder: str, file: CocoFile) -> Path:
+def _images_by_id(file: CocoFile, problems: ProblemLog) -> dict[str, CocoImage]:
+    """The images of a file by id: the name without suffix."""
+    found: dict[str, CocoImage] = {}
+    for number, image in file.images.items():
+        if is_image_id(image.file_name):
+            found[Path(image.file_name).with_suffix("").as_posix()] = image
+        else:
+            what = f"image {number} is called {image.file_name!r}, which names no file below the image folder"
+            problems.add(Problem("image passed over", file.path.name, what, "mend its file_name"))
+    if not found:
+        raise DataError(f"{file.path}: none of its images is called by a path below the image folder")
+    return found
+
+
+def _image_dir(root: Path, folder: str, first: str) -> Path:
     """The folder that the first image of a file lies in; the usual one where it is nowhere."""
-    first = next(iter(file.images.values())).file_name
     places = (root / folder, root / "images" / folder, root / "images", root)
     return next((place for place in places if (place / first).is_file()), places[0])

@@ -2,11 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from orandnet_core.datasets.base import Dataset
 from orandnet_core.datasets.class_names import read_class_names
+from orandnet_core.datasets.image_ids import composed, is_image_id
 from orandnet_core.datasets.image_labels import ImageLabels, classes_in_mask
 from orandnet_core.datasets.images import IMAGE_SUFFIXES, read_mask
 from orandnet_core.datasets.labels_csv import LabelTable, read_labels_csv
@@ -23,6 +24,7 @@ def folder(root: Path | str, *, name: str | None = None) -> Dataset:
     - `labels.csv`: image-level labels (see `orandnet_core.datasets.labels_csv`). Without it they
       are taken from the masks.
     - `masks/` (optional): `ID.png`, palette or greyscale, 0 background, 1..C, 255 ignored.
+      Files are found whatever the case of their suffix, and however their accents are composed.
     - `classes.txt` (optional beside labels.csv): class names, one a line; the first is 1 in masks.
 
     Splits come from the table's column `split`; rows that leave it empty are in none. Without
@@ -48,7 +50,7 @@ def folder(root: Path | str, *, name: str | None = None) -> Dataset:
         files.problems.merge(table.problems)
         _list_unlabelled(files, table)
     elif files.mask_dir.is_dir() and given:
-        class_names, image_ids = given, files.names
+        class_names, image_ids = given, dict.fromkeys(map(id_of_file, files.image_names))
         labels = ImageLabels(image_ids, len(class_names), _MaskLabels(files, len(class_names)))
         splits = _drawn_splits(sorted(image_ids))
     else:
@@ -72,47 +74,67 @@ def folder(root: Path | str, *, name: str | None = None) -> Dataset:
 
 
 class FolderFiles:
-    """Where the files of image ids lie; `images/` is listed once."""
+    """Where the files of image ids lie; `images/` and `masks/` are listed once."""
 
     def __init__(self, root: Path):
         self.image_dir, self.mask_dir = root / "images", root / "masks"
         self.problems = ProblemLog()
         if not self.image_dir.is_dir():
             raise DataError(f"{root}: no folder `images` in it; put the photographs there")
-        self.names = self._listed()
-        if not self.names:
+        self._images = self._by_id("images", list_images(self.image_dir, self.problems))
+        if not self._images:
             raise DataError(f"{self.image_dir}: no image in it (looked for {', '.join(IMAGE_SUFFIXES)})")
+        pngs = [name for name in list_images(self.mask_dir, self.problems) if name.lower().endswith(".png")]
+        self._masks = self._by_id("masks", reversed(pngs))  # so that x.png goes before x.PNG
+
+    @property
+    def image_names(self) -> tuple[str, ...]:
+        """The images' files, relative to `images/`, each of an id of its own."""
+        return tuple(self._images.values())
 
     def image_path(self, image_id: str) -> Path:
-        return self.image_dir / self.names.get(image_id, f"{image_id}.jpg")
+        return self.image_dir / self._images.get(composed(image_id), f"{image_id}.jpg")
 
     def mask_path(self, image_id: str) -> Path:
-        return self.mask_dir / f"{image_id}.png"
+        return self.mask_dir / self._masks.get(composed(image_id), f"{image_id}.png")
 
-    def _listed(self) -> dict[str, str]:
-        names: dict[str, str] = {}
-        for name in list_images(self.image_dir):
-            image_id = name[: name.rindex(".")]
-            if image_id in names:
-                what = f"has the same id as {names[image_id]}, which is taken"
-                self.problems.add(Problem("two images of one id", name, what, "rename one of them"))
-            else:
-                names[image_id] = name
-        return names
+    def _by_id(self, kind: str, names: Iterable[str]) -> dict[str, str]:
+        """Files by composed id; the first of each."""
+        found: dict[str, str] = {}
+        for name in names:
+            taken = found.setdefault(composed(id_of_file(name)), name)
+            if taken != name:
+                what = f"has the same id as {taken}, which is taken"
+                self.problems.add(Problem(f"two {kind} of one id", name, what, "rename one of them"))
+        return found
 
 
-def list_images(folder_path: Path) -> list[str]:
-    """Image files in a folder and below, sorted, relative to it with forward slashes; no hidden ones."""
+def id_of_file(name: str) -> str:
+    """The image id of a file: its path in `images/` or `masks/` without suffix."""
+    return name[: name.rindex(".")]
+
+
+def list_images(folder_path: Path, problems: ProblemLog | None = None) -> list[str]:
+    """Image files in a folder and below, sorted, relative to it with forward slashes; no hidden ones.
+
+    Args:
+        problems: told of the files that are left out because their names are not UTF-8.
+    """
     names = []
     for where, below, files in os.walk(folder_path):
         below[:] = [name for name in below if not name.startswith(".")]
         inside = os.path.relpath(where, folder_path).replace(os.sep, "/")
         prefix = "" if inside == "." else f"{inside}/"
-        names.extend(
-            prefix + name
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-        )
+        for file in files:
+            name = prefix + file
+            if file.startswith(".") or os.path.splitext(file)[1].lower() not in IMAGE_SUFFIXES:
+                continue
+            if is_image_id(name):
+                names.append(name)
+            elif problems is not None:
+                shown = os.fsencode(f"{folder_path.name}/{name}").decode(errors="backslashreplace")
+                what = "its name is not UTF-8, so it can be no image id"
+                problems.add(Problem("name not UTF-8", shown, what, "rename it"))
     return sorted(names)
 
 
@@ -151,8 +173,9 @@ def _drawn_splits(image_ids: list[str]) -> Mapping[str, tuple[str, ...]]:
 
 
 def _list_unlabelled(files: FolderFiles, table: LabelTable) -> None:
-    for image_id, name in files.names.items():
-        if image_id not in table.class_ids_by_id:
+    listed = set(map(composed, table.class_ids_by_id))
+    for name in files.image_names:
+        if composed(id_of_file(name)) not in listed:
             what = "has no row in labels.csv, so it is in no split"
             files.problems.add(
                 Problem("image not in labels.csv", name, what, "add a row for it", is_error=False)

@@ -8,16 +8,18 @@ optional. The classes come in one of two forms, told apart by the header:
 - one column a class, named after it, with 1 or 0 (also true/false, yes/no; empty is 0).
 
 Commas, semicolons and tabs separate columns alike; the text is UTF-8, with or without a mark.
+A row is a line: a quote that does not end on the line it began on spoils that row, not those after it.
 """
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from orandnet_core.datasets.image_ids import is_image_id
 from orandnet_core.datasets.images import IMAGE_SUFFIXES
 from orandnet_core.datasets.problems import Problem, ProblemLog
 from orandnet_core.errors import DataError
@@ -60,12 +62,14 @@ def read_labels_csv(path: Path, class_names: Sequence[str] | None = None) -> Lab
             delimiter = next((mark for mark in "\t,;" if mark in head), None)
             if delimiter is None:
                 raise DataError(f"{path}: no header with two columns or more, such as `image_id,classes`")
-            header = next(csv.reader([head], delimiter=delimiter))
+            header = _cells_of(head, delimiter)
             return _Reader(path, delimiter, header, class_names).read(lines)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not readable as UTF-8 text ({error})") from None
+    except csv.Error as error:
+        raise DataError(f"{path}: its header is no row of a table ({error})") from None
 
 
 def image_id_of(name: str) -> str | None:
@@ -73,8 +77,12 @@ def image_id_of(name: str) -> str | None:
     name = name.strip().replace("\\", "/").removeprefix("./").removeprefix("images/")
     stem, dot, suffix = name.rpartition(".")
     image_id = stem if f"{dot}{suffix}".lower() in IMAGE_SUFFIXES else name
-    unsafe = not image_id or image_id.startswith("/") or ".." in image_id.split("/") or "\0" in image_id
-    return None if unsafe else image_id
+    return image_id if is_image_id(image_id) else None
+
+
+def _cells_of(line: str, delimiter: str) -> list[str]:
+    """The cells of one line; csv.Error where quotes do not fit or a cell has more than 131,072 characters."""
+    return next(csv.reader([line], delimiter=delimiter, strict=True))
 
 
 class _Reader:
@@ -99,13 +107,16 @@ class _Reader:
                 f"{path}: the header has neither a column `classes` nor a column a class{known}; "
                 f"it has {', '.join(self.columns)}"
             )
+        if self.classes_at is None and self.given is not None:
+            self._note_columns(self.given)
 
     def read(self, lines: Iterable[str]) -> LabelTable:
         if self.classes_at is None:
             return self._read_columns(lines)
-        for line, cells in self._rows(lines):
-            image_id = self._image_id(cells, line)
-            if image_id is not None:
+        for line, text in enumerate(lines, start=2):
+            cells = self._cells(text, line)
+            image_id = cells and self._image_id(cells, line)
+            if image_id:
                 self.rows.setdefault(image_id, set()).update(self._names(cells[self.classes_at], line))
         names = self.given or tuple(sorted(set().union(*self.rows.values())))
         number = {name: at for at, name in enumerate(names, start=1)}
@@ -113,18 +124,29 @@ class _Reader:
             names, {key: tuple(sorted(number[name] for name in found)) for key, found in self.rows.items()}
         )
 
-    def _rows(self, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-        rows = csv.reader(lines, delimiter=self.delimiter)
-        while True:
-            try:
-                cells = next(rows)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                self._pass_over(rows.line_num + 1, f"not a row of a table ({error})")
-                continue
-            if any(cell.strip() for cell in cells):
-                yield rows.line_num + 1, cells
+    def _note_columns(self, given: tuple[str, ...]) -> None:
+        """Say where the columns are not the classes: a name that is spelt otherwise loses its class."""
+        for at, name in enumerate(self.columns):
+            if at > 0 and at != self.split_at and name and name not in given:
+                what = f"{name!r} is no class of classes.txt; the column is not read"
+                remedy = "nothing to do, or spell it as classes.txt does"
+                self.problems.add(Problem("column of no class", self.path.name, what, remedy, is_error=False))
+        for name in given:
+            if name not in self.by_column:
+                what = f"class {name!r} has no column, so no image has it"
+                remedy = "nothing to do, or add its column"
+                self.problems.add(
+                    Problem("class without column", self.path.name, what, remedy, is_error=False)
+                )
+
+    def _cells(self, text: str, line: int) -> list[str] | None:
+        """The cells of a row; None where all are empty and, with the reason listed, where it is none."""
+        try:
+            cells = _cells_of(text, self.delimiter)
+            return cells if any(cell.strip() for cell in cells) else None
+        except csv.Error as error:
+            what = f"not a row of a table ({error})"
+            return self._pass_over(line, what, "mend the row; a quote ends on the line it began on")
 
     def _image_id(self, cells: list[str], line: int) -> str | None:
         """The id of a row; None, with the reason listed, for a row of no use."""
@@ -134,6 +156,8 @@ class _Reader:
         if image_id is None:
             return self._pass_over(line, f"{cells[0]!r} names no image inside images/")
         if self.split_at is not None and (split := cells[self.split_at].strip()):
+            if not is_image_id(split):  # files and folders are called after it
+                return self._pass_over(line, f"{split!r} can be no split's name")
             before = self.splits.setdefault(image_id, split)
             if before != split:
                 self._pass_over(line, f"{image_id} is in split {before!r} above and in {split!r} here")
@@ -158,13 +182,10 @@ class _Reader:
         places = np.array(list(self.by_column.values()))
         found: dict[str, tuple[int, ...]] = {}
         for line, text in enumerate(lines, start=2):
-            text = text.rstrip("\r\n")
-            if not text.strip():
-                continue
-            quick = self._digits(text)
-            cells = quick[0] if quick else next(csv.reader([text], delimiter=self.delimiter))
-            image_id = self._image_id(cells, line)
-            if image_id is None:
+            quick = self._digits(text.rstrip("\r\n"))
+            cells = quick[0] if quick else self._cells(text, line)
+            image_id = cells and self._image_id(cells, line)
+            if not image_id:
                 continue
             marked = (
                 quick[1][places] if quick else np.array([self._is_yes(cells[at], at, line) for at in places])

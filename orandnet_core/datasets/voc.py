@@ -37,7 +37,8 @@ def voc12(
         name: how the data set is called on screen and in files.
         class_names: the C foreground classes; by default those of `classes.txt` in the root,
             and VOC's where there is none.
-        labels_path: `cls_labels.npy`; by default it is looked for in the root and beside it.
+        labels_path: `cls_labels.npy`; by default it is looked for in the root and beside it, where one
+            that does not fit is listed and passed over, as it may belong to another data set.
 
     Raises:
         DataError: the layout is not there, or a file that speaks for all images is unusable.
@@ -104,21 +105,30 @@ class _LabelReader:
 
     def _find_table(self, labels_path: Path | str | None) -> tuple[Path | None, dict]:
         inside, beside = (place / "cls_labels.npy" for place in (self.files.root, self.files.root.parent))
-        path = Path(labels_path) if labels_path else inside if inside.is_file() else beside
-        if path == beside and not beside.is_file():
+        if labels_path or inside.is_file():
+            path = Path(labels_path or inside)
+            return path, self._read_table(path)
+        if not beside.is_file():
             return None, {}
+        try:
+            return beside, self._read_table(beside)
+        except DataError as error:
+            what = str(error).removeprefix(f"{beside}: ")
+            remedy = "nothing to do if it belongs to another data set"
+            self.problems.add(Problem("table passed over", str(beside), what, remedy, is_error=False))
+            return None, {}
+
+    def _read_table(self, path: Path) -> dict:
         table = load_pickled_npy(path)
         if not isinstance(table, dict):
             raise DataError(f"{path}: holds a {type(table).__name__}; expected a dict of rows by image id")
         shape = np.shape(next(iter(table.values()), np.zeros(len(self.class_names))))
         if shape != (len(self.class_names),):
-            if path == beside and not labels_path:
-                return None, {}  # what lies beside the root may belong to another data set
             raise DataError(
                 f"{path}: rows of shape {shape} for {len(self.class_names)} classes; "
                 "take the table that belongs to these classes"
             )
-        return path, table
+        return table
 
     def class_ids(self, image_id: str) -> Sequence[int] | None:
         if image_id in self.table and (row := self._from_table(image_id)) is not None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -19,13 +21,14 @@ from orandnet_core.datasets.images import opened, orientation, read_image
 from orandnet_core.errors import DataError, StoreError
 from orandnet_core.render import jpeg_bytes
 
-__all__ = ["CamOf", "Export", "MaskOf", "is_free", "new_folder", "put_photo", "write_manifest"]
+__all__ = ["CamOf", "Export", "MaskOf", "flat_name", "is_free", "new_folder", "put_photo", "write_manifest"]
 
 MaskOf = Callable[[str], np.ndarray]
 CamOf = Callable[[str], tuple[np.ndarray, np.ndarray]]
 
 _PHOTO_QUALITY = 95
 _CHUNK = 1 << 20
+_NOT_FLAT = re.compile(r'[\s\x00-\x1f\x7f%/\\:*?"<>|]')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,15 @@ class Export:
 def is_free(out: Path) -> bool:
     """Whether an export may be written there: nothing is there yet, or an empty folder."""
     return not out.exists() or (out.is_dir() and not any(out.iterdir()))
+
+
+def flat_name(image_id: str) -> str:
+    """An image id as one word and one file name; `urllib.parse.unquote` undoes it.
+
+    For layouts whose lists are split at spaces and whose folders have no folders in them. Ordinary ids
+    stay as they are; of no two ids are the names the same.
+    """
+    return _NOT_FLAT.sub(lambda match: quote(match[0], safe=""), image_id)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Probability maps as greyscale PNGs, one for each class of an image.
 
 Known namings, with CLASS a number or a name: `ID/CLASS.png`, `CLASS/ID.png`, `ID_CLASS.png`,
-`ID-CLASS.png`; and `ID.png` for images of a single class.
+`ID-CLASS.png`; and `ID.png` for images of a single class. Ids and names of classes may have such marks
+themselves: the longest id goes first.
 """
 
 from collections.abc import Callable, Iterator
@@ -66,9 +67,9 @@ def _splits(relative: str) -> Iterator[tuple[str, str]]:
         above, _, last = folder.rpartition("/")
         yield (f"{above}/{stem}" if above else stem), last
     for mark in ("_", "-"):
-        name, found, token = relative.rpartition(mark)
-        if found:
-            yield name, token
+        words = relative.split(mark)
+        for at in range(len(words) - 1, 0, -1):
+            yield mark.join(words[:at]), mark.join(words[at:])
 
 
 def _read(path: Path) -> np.ndarray:

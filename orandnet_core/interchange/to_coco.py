@@ -7,6 +7,7 @@ import numpy as np
 from pycocotools import mask as run_lengths
 
 from orandnet_core.array_files import write_atomically
+from orandnet_core.datasets.image_ids import path_below
 from orandnet_core.interchange.exporting import Export, MaskOf, put_photo
 from orandnet_core.interchange.polygons import polygons_of
 from orandnet_core.labels import BACKGROUND, IGNORE_INDEX
@@ -38,7 +39,8 @@ class CocoExport:
         """Take an image; DataError where its photo or mask cannot be read."""
         mask = self._mask_of(image_id)
         if self._to.photos:
-            put_photo(self._to.dataset, image_id, self._to.out / self._to.split / f"{image_id}.jpg")
+            path = path_below(self._to.out / self._to.split, image_id, ".jpg")
+            put_photo(self._to.dataset, image_id, path)
         number = len(self._images) + 1
         record = {
             "id": number,

@@ -5,6 +5,7 @@ import json
 import numpy as np
 
 from orandnet_core.array_files import write_atomically
+from orandnet_core.datasets.image_ids import path_below
 from orandnet_core.interchange.exporting import Export, MaskOf, put_photo
 from orandnet_core.labels import BACKGROUND, IGNORE_INDEX, class_name
 from orandnet_core.render import mask_png_bytes
@@ -30,14 +31,15 @@ class ImageFolderExport:
     def add(self, image_id: str) -> None:
         """Write an image; DataError where its photo or mask cannot be read."""
         mask, names = self._mask_of(image_id), self._to.dataset.class_names
-        photo_name, mask_name = f"images/{image_id}.jpg", f"masks/{image_id}.png"
         root = self._to.out / self._to.split
-        put_photo(self._to.dataset, image_id, root / photo_name)
-        write_atomically(root / mask_name, mask_png_bytes(mask))
+        photo_path = path_below(root / "images", image_id, ".jpg")
+        mask_path = path_below(root / "masks", image_id, ".png")
+        put_photo(self._to.dataset, image_id, photo_path)
+        write_atomically(mask_path, mask_png_bytes(mask))
         shown = [k for k in np.unique(mask).tolist() if k not in (BACKGROUND, IGNORE_INDEX)]
         row = {
-            "file_name": photo_name,
-            "mask_file_name": mask_name,
+            "file_name": photo_path.relative_to(root).as_posix(),
+            "mask_file_name": mask_path.relative_to(root).as_posix(),
             "image_id": image_id,
             "classes": [class_name(names, k) for k in shown],
         }

@@ -5,6 +5,7 @@ import io
 import numpy as np
 
 from orandnet_core.array_files import write_atomically
+from orandnet_core.datasets.image_ids import path_below
 from orandnet_core.interchange.exporting import CamOf, Export
 from orandnet_core.store import resize_maps, stored_hw
 
@@ -32,7 +33,7 @@ class IrnExport:
         }
         file = io.BytesIO()
         np.save(file, content, allow_pickle=True)
-        write_atomically(self._to.out / "cams" / f"{image_id}.npy", file.getbuffer())
+        write_atomically(path_below(self._to.out / "cams", image_id, ".npy"), file.getbuffer())
 
     def finish(self) -> None:
         """Write the class names in the order of the keys."""

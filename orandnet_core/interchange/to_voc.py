@@ -1,7 +1,7 @@
 """Masks in VOC's layout, as torchvision's `VOCSegmentation` and our own `voc12` read them."""
 
 from orandnet_core.array_files import write_atomically
-from orandnet_core.interchange.exporting import Export, MaskOf, put_photo
+from orandnet_core.interchange.exporting import Export, MaskOf, flat_name, put_photo
 from orandnet_core.render import mask_png_bytes
 
 __all__ = ["VocExport"]
@@ -10,7 +10,8 @@ __all__ = ["VocExport"]
 class VocExport:
     """`VOCdevkit/VOC2012/` with `JPEGImages`, `SegmentationClass`, `ImageSets/Segmentation/SPLIT.txt`.
 
-    Masks are 8-bit PNGs with VOC's palette; 255 stays 255.
+    Masks are 8-bit PNGs with VOC's palette; 255 stays 255. Files and lists have images by `flat_name`:
+    the layout knows no ids with spaces or slashes.
 
     Args:
         to: where to.
@@ -20,19 +21,19 @@ class VocExport:
     def __init__(self, to: Export, mask_of: MaskOf):
         self._to, self._mask_of = to, mask_of
         self._root = to.out / "VOCdevkit" / "VOC2012"
-        self._image_ids: list[str] = []
+        self._names: list[str] = []
 
     def add(self, image_id: str) -> None:
         """Write an image; DataError where its photo or mask cannot be read."""
-        mask = self._mask_of(image_id)
+        mask, name = self._mask_of(image_id), flat_name(image_id)
         if self._to.photos:
-            put_photo(self._to.dataset, image_id, self._root / "JPEGImages" / f"{image_id}.jpg")
-        write_atomically(self._root / "SegmentationClass" / f"{image_id}.png", mask_png_bytes(mask))
-        self._image_ids.append(image_id)
+            put_photo(self._to.dataset, image_id, self._root / "JPEGImages" / f"{name}.jpg")
+        write_atomically(self._root / "SegmentationClass" / f"{name}.png", mask_png_bytes(mask))
+        self._names.append(name)
 
     def finish(self) -> None:
         """Write the split's list and the class names."""
-        listed = "".join(f"{image_id}\n" for image_id in self._image_ids)
+        listed = "".join(f"{name}\n" for name in self._names)
         path = self._root / "ImageSets" / "Segmentation" / f"{self._to.split}.txt"
         write_atomically(path, listed.encode())
         names = "".join(f"{name}\n" for name in self._to.dataset.class_names)

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from orandnet_core.datasets import voc12
 from orandnet_core.fusion import Fusion, fuse
@@ -49,11 +50,31 @@ def test_a_fusion_as_a_voc_devkit(run, tmp_path, capsys):
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["background_threshold"] == 0.25
     assert manifest["images"] == {"train": 8, "val": 4}
+    assert manifest["renamed"] == {}
     assert manifest["data_hash"]["val"] == run.fingerprint("val")
     assert len(manifest["source_hash"]) == 12
     for line in (out / "sha256sums.txt").read_text().splitlines():
         digest, name = line.split("  ")
         assert hashlib.sha256((out / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_manifest_says_whose_files_are_called_otherwise(tmp_path, monkeypatch):
+    monkeypatch.setenv("ORANDNET_WORKSPACE", str(tmp_path / "workspace"))
+    root = tmp_path / "own"
+    rows = ["image_id,classes,split"]
+    for image_id in ("my photo", "deep/sea", "plain"):
+        for place in ("images", "masks"):
+            path = root / place / f"{image_id}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8), 1).save(path)
+        rows.append(f"{image_id},ant,train")
+    (root / "labels.csv").write_text("\n".join(rows))
+    write_config(recipe_of_run(run_dir("mine"), root), run_dir("mine"))
+    out = tmp_path / "out"
+    assert export("--to", "voc", "--source", "ground-truth", "--split", "train", "--out", out) == 0
+    assert voc12(out).image_ids("train") == ("my%20photo", "deep%2Fsea", "plain")
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["renamed"] == {"my photo": "my%20photo", "deep/sea": "deep%2Fsea"}
 
 
 def test_a_fusion_with_knobs_is_exported_and_told(run, tmp_path):

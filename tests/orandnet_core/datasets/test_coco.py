@@ -157,6 +157,43 @@ def test_other_categories_in_another_split(root):
         coco(root)
 
 
+def test_two_years_in_one_folder_are_splits_of_their_own(root):
+    path = root / "annotations" / "instances_train2014.json"
+    text = path.read_text(encoding="utf-8").replace("COCO_train2014_", "")
+    path.with_name("instances_train2017.json").write_text(text, encoding="utf-8")
+    dataset = coco(root)
+    assert dataset.splits == {
+        "train2014": (NINE, TWENTY_FIVE),
+        "train2017": ("000000000009", "000000000025"),
+        "val": (VAL,),
+    }
+    for image_id in (NINE, "000000000009"):
+        assert dataset.class_ids(image_id).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["../../secret.jpg", "/etc/passwd", "", ".", "a/../../b.jpg", "\ud800.jpg"])
+def test_a_name_that_leads_out_of_the_folder_is_passed_over(root, name):
+    before = coco(root)
+    path = root / "annotations" / "instances_train2014.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    outside = {"id": 1, "file_name": name, "height": HEIGHT, "width": WIDTH}
+    path.write_text(json.dumps(content | {"images": [outside, *content["images"]]}))
+    dataset = coco(root)
+    assert dataset.splits == before.splits
+    assert dataset.image(NINE).shape == (HEIGHT, WIDTH, 3)  # found by the first image of use
+    assert dataset.fingerprint("train") == before.fingerprint("train")
+    (problem,) = dataset.problems
+    assert (problem.kind, problem.file, repr(name) in problem.what) == (
+        "image passed over",
+        "instances_train2014.json",
+        True,
+    )
+    problem.what.encode()
+    path.write_text(json.dumps(content | {"images": [outside]}))
+    with pytest.raises(DataError, match="none of its images"):
+        coco(root)
+
+
 @pytest.mark.parametrize("segmentation", SEGMENTATIONS)
 def test_what_we_export_we_read(root, tmp_path, segmentation):
     dataset = coco(root)

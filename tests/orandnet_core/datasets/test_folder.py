@@ -1,11 +1,15 @@
 """A folder of one's own."""
 
+import json
+import os
 import time
+import unicodedata
 
 import numpy as np
 import pytest
 
 from orandnet_core.datasets import folder
+from orandnet_core.datasets.check import check
 from orandnet_core.datasets.folder import list_images
 from orandnet_core.errors import DataError
 
@@ -56,6 +60,66 @@ def test_two_images_of_one_id_are_listed(own_folder, make_image):
     make_image(own_folder / "images" / "x.png")
     (problem,) = folder(own_folder).problems
     assert (problem.kind, problem.file) == ("two images of one id", "x.png")
+
+
+def test_masks_are_found_whatever_the_case_of_their_suffix(own_folder, make_mask):
+    (own_folder / "masks" / "x.png").rename(own_folder / "masks" / "x.PNG")
+    make_mask(own_folder / "masks" / "y.PNG", (1,))
+    dataset = folder(own_folder)
+    assert set(np.unique(dataset.mask("x"))) == {0, 1, 255}
+    assert 2 in dataset.mask("y")  # y.png goes before y.PNG
+    assert [(problem.kind, problem.file) for problem in dataset.problems] == [
+        ("two masks of one id", "y.PNG")
+    ]
+
+
+def test_a_mask_drawn_after_opening_is_there(own_folder, make_mask):
+    dataset = folder(own_folder)
+    make_mask(own_folder / "masks" / "z.png", (2,))
+    assert 2 in dataset.mask("z")
+
+
+@pytest.mark.parametrize(("on_disk", "in_table"), [("NFD", "NFC"), ("NFC", "NFD"), ("NFD", "NFD")])
+def test_accents_are_the_same_however_they_are_composed(own_folder, make_image, make_mask, on_disk, in_table):
+    written, named = unicodedata.normalize(on_disk, "café/é"), unicodedata.normalize(in_table, "café/é")
+    make_image(own_folder / "images" / f"{written}.jpg")
+    make_mask(own_folder / "masks" / f"{written}.png", (2,))
+    with (own_folder / "labels.csv").open("a", encoding="utf-8") as table:
+        table.write(f"{named},bee,train\n")
+    dataset = folder(own_folder)
+    assert dataset.image_ids("train")[-1] == named  # ids stay as they were written
+    assert dataset.image(named).shape == (8, 12, 3)
+    assert 2 in dataset.mask(named)
+    report = check(dataset)
+    assert report.ok
+    assert (report.usable, report.unlisted) == (4, 0)
+    assert set(report.problems.counts) == {"image without mask"}  # that of z
+
+
+@pytest.mark.parametrize("labels", ["labels.csv", "masks"])
+@pytest.mark.parametrize("bad", [b"caf\xe9.png", b"caf\xe9/x.png"])
+def test_a_name_that_is_not_utf_8_is_listed_and_passed_over(own_folder, labels, bad):
+    if labels == "masks":
+        (own_folder / "labels.csv").unlink()
+        (own_folder / "classes.txt").write_text("ant\nbee\n")
+    before = folder(own_folder)
+    for place in ("images", "masks"):
+        path = os.fsencode(own_folder / place) + b"/" + bad
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            with open(path, "wb") as file:
+                file.write((own_folder / "masks" / "x.png").read_bytes())
+        except OSError:
+            pytest.skip("this disk takes no such name")
+    dataset = folder(own_folder)
+    assert dataset.splits == before.splits
+    assert dataset.fingerprint("train") == before.fingerprint("train")
+    listed = [f"{place}/{bad.decode(errors='backslashreplace')}" for place in ("images", "masks")]
+    assert [problem.file for problem in dataset.problems] == listed
+    assert dataset.problems.counts == {"name not UTF-8": 2}
+    report = check(dataset)
+    assert report.usable == len(before.image_labels_by_id)
+    json.dumps(report.problems.as_dict(), ensure_ascii=False).encode()  # it can be written and shown
 
 
 def test_images_without_a_row_are_noted(own_folder, make_image):

@@ -50,7 +50,19 @@ def test_given_classes_decide_numbers_and_columns(read):
     table = read("image_id,ant,width,bee\na,1,640,0\nb,0,480,1\n", ("bee", "cat", "ant"))
     assert table.class_names == ("bee", "cat", "ant")
     assert table.class_ids_by_id == {"a": (3,), "b": (1,)}
-    assert len(table.problems) == 0
+
+
+def test_columns_that_are_not_the_given_classes_are_noted(read):
+    """A name spelt in another way would else lose its class without a word."""
+    table = read("image_id,cat,tvmonitor,split,\na,1,1,train,\nb,0,1,train,\n", ("cat", "tv monitor"))
+    assert table.class_ids_by_id == {"a": (1,), "b": ()}
+    assert [(problem.kind, problem.what.split("'")[1]) for problem in table.problems] == [
+        ("class without column", "tv monitor"),
+        ("column of no class", "tvmonitor"),
+    ]
+    assert table.problems.error_count == 0
+    assert len(read("image_id,bee,ant\na,1,0\n", ("ant", "bee")).problems) == 0
+    assert len(read("image_id,width,classes\na,640,ant\n", ("ant", "bee")).problems) == 0
 
 
 def test_a_class_name_with_a_comma_is_taken_whole_where_it_is_known(read):
@@ -107,6 +119,47 @@ def test_digits_that_are_no_flags_are_not_taken_for_flags(read):
     assert table.class_ids_by_id == {"a": (2,), "b": (2,)}
 
 
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize(
+    ("header", "rows", "labels"),
+    [
+        ("classes", ["a,cat", 'b,"cat', "c,dog", "d,cat"], {"a": (1,), "c": (2,), "d": (1,)}),
+        ("classes", ["a,cat", 'b,"cat', "c,dog", 'd,"cat', "e,dog"], {"a": (1,), "c": (2,), "e": (2,)}),
+        ("classes", ["a,cat", 'b,"cat', 'c,"dog"', "d,dog"], {"a": (1,), "c": (2,), "d": (2,)}),
+        ("classes", ['"a,cat', "b,dog"], {"b": (2,)}),
+        ("cat,dog", ['"a,1,1', "b,0,1"], {"b": (2,)}),
+        ("cat,dog", ['a,"1,1', "b,0,1"], {"b": (2,)}),
+    ],
+)  # fmt: skip
+def test_a_stray_quote_spoils_its_own_row_alone(read, header, rows, labels, split):
+    if split:
+        header, rows = f"split,{header}", [row.replace(",", ",train,", 1) for row in rows]
+    table = read("\n".join([f"image_id,{header}", *rows]), ("cat", "dog"))
+    assert table.class_ids_by_id == labels
+    spoilt = [line for line, row in enumerate(rows, start=2) if row[0] not in labels]
+    assert [problem.file for problem in table.problems] == [f"labels.csv, line {line}" for line in spoilt]
+
+
+@pytest.mark.parametrize("row", [f"{'x' * 200_000},ant", f"{'x' * 200_000},2"])
+@pytest.mark.parametrize("header", ["classes", "ant"])
+def test_a_cell_beyond_all_measure_is_listed(read, header, row):
+    table = read(f"image_id,{header}\n{row}\ny,{'1' if header == 'ant' else 'ant'}\n")
+    (problem,) = table.problems
+    assert (problem.file, table.class_ids_by_id) == ("labels.csv, line 2", {"y": (1,)})
+
+
+@pytest.mark.parametrize("form", ["image_id,classes\na,ant\n,\n , \n", "image_id,ant,bee\na,1,0\n,,\n"])
+def test_rows_of_empty_cells_are_no_rows(read, form):
+    table = read(form)
+    assert (table.class_ids_by_id, len(table.problems)) == ({"a": (1,)}, 0)
+
+
+def test_a_split_is_called_like_a_file(read):
+    table = read("image_id,classes,split\na,ant,../../train\nb,ant,train\n")
+    assert (table.split_by_id, table.class_ids_by_id) == ({"b": "train"}, {"b": (1,)})
+    assert [problem.what for problem in table.problems] == ["'../../train' can be no split's name"]
+
+
 def test_an_image_in_two_splits_is_listed(read):
     table = read("image_id,classes,split\na,ant,train\na,bee,val\n")
     assert table.split_by_id == {"a": "train"}
@@ -117,6 +170,7 @@ def test_an_image_in_two_splits_is_listed(read):
     ("text", "said"),
     [
         ("", "no header"),
+        ('image_id,"classes\na,ant\n', "its header is no row of a table"),
         ("image_id\na\n", "no header with two columns"),
         (
             "image_id,split\na,train\n",

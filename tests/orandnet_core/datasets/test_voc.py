@@ -125,9 +125,28 @@ def test_a_table_of_other_classes_is_refused_where_it_must_belong(devkit):
         voc12(devkit)
 
 
-def test_a_table_of_other_classes_beside_the_root_is_left_alone(devkit):
-    save_table(devkit.parent / "cls_labels.npy", {"d": np.zeros(80)})
-    assert names_of(voc12(devkit), "d") == ["cat", "dog"]
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"d": np.zeros(80)}, "rows of shape (80,) for 20 classes"),
+        (np.zeros((3, 3)), "expected a dict"),
+        (b"junk", ""),
+    ],
+)
+def test_what_lies_beside_the_root_and_does_not_fit_is_noted(devkit, content, said):
+    path = devkit.parent / "cls_labels.npy"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        save_table(path, content)
+    dataset = voc12(devkit)
+    assert names_of(dataset, "d") == ["cat", "dog"]
+    (problem,) = dataset.problems
+    assert (problem.kind, problem.file, problem.is_error) == ("table passed over", str(path), False)
+    assert said in problem.what
+    assert str(path) not in problem.what
+    with pytest.raises(DataError):  # where it is asked for, it must fit
+        voc12(devkit, labels_path=path)
 
 
 def test_a_table_that_is_no_dict(devkit):

@@ -1,20 +1,32 @@
 """What is written is read back by others' loaders, and is what it was."""
 
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
+import shutil
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as run_lengths
 from pycocotools.coco import COCO
 from torchvision.datasets import VOCSegmentation
 
-from orandnet_core.datasets import voc12
+from orandnet_core.datasets import folder, voc12
 from orandnet_core.errors import DataError, StoreError
-from orandnet_core.interchange.exporting import Export, is_free, new_folder, put_photo, write_manifest
+from orandnet_core.interchange.exporting import (
+    Export,
+    flat_name,
+    is_free,
+    new_folder,
+    put_photo,
+    write_manifest,
+)
 from orandnet_core.interchange.to_coco import SEGMENTATIONS, CocoExport
 from orandnet_core.interchange.to_image_folder import ImageFolderExport
 from orandnet_core.interchange.to_irn import IrnExport
@@ -49,6 +61,73 @@ def test_voc_is_read_by_torchvision_and_by_us(to, insects):
     ours = voc12(to.out)
     assert ours.class_names == CLASSES
     assert {image_id: tuple(ours.class_ids(image_id)) for image_id in LABELS} == LABELS
+
+
+ODD_IDS = ("my photo", "deep/sea", "deep%2Fsea", "a\u2028b c.v2", "写真")
+
+
+@pytest.fixture
+def odd(insects):
+    """Images whose ids are no single words, each like another of the insects."""
+    rows = ["image_id,split,classes"]
+    for image_id, like in zip(ODD_IDS, LABELS, strict=False):
+        for place in ("images", "masks"):
+            path = insects.root / place / f"{image_id}.png"
+            path.parent.mkdir(exist_ok=True)
+            shutil.copy(insects.root / place / f"{like}.png", path)
+        rows.append(f"{image_id},train,{';'.join(CLASSES[k - 1] for k in LABELS[like])}")
+    (insects.root / "labels.csv").write_text("\n".join(rows), encoding="utf-8")
+    return folder(insects.root)
+
+
+def test_voc_is_read_back_whatever_images_are_called(tmp_path, odd):
+    assert odd.image_ids("train") == ODD_IDS
+    to = Export(out=tmp_path / "out", dataset=odd, split="train")
+    writer = VocExport(to, odd.mask)
+    for image_id in ODD_IDS:
+        writer.add(image_id)
+    writer.finish()
+    theirs = VOCSegmentation(to.out, year="2012", image_set="train", download=False)
+    ours = voc12(to.out)
+    names = ours.image_ids("train")
+    assert tuple(map(unquote, names)) == ODD_IDS
+    assert names[:3] == ("my%20photo", "deep%2Fsea", "deep%252Fsea")
+    for (_, mask), name, image_id in zip(theirs, names, ODD_IDS, strict=True):
+        np.testing.assert_array_equal(ours.mask(name), odd.mask(image_id))
+        np.testing.assert_array_equal(np.asarray(mask), odd.mask(image_id))
+        assert ours.class_ids(name).tolist() == odd.class_ids(image_id).tolist()
+        assert ours.image(name).shape == odd.image(image_id).shape
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_a_flat_name_is_one_word_and_one_file_name(image_id):
+    name = flat_name(image_id)
+    assert unquote(name) == image_id
+    assert name.split() == name.splitlines() == [name]
+    assert not set(name) & set('/\\:*?"<>|')
+
+
+@pytest.mark.parametrize("image_id", ["2007_000032", "COCO_train2014_000000000009", "a-b.c+d(1)", "写真_é"])
+def test_an_ordinary_id_is_its_own_flat_name(image_id):
+    assert flat_name(image_id) == image_id
+
+
+@pytest.mark.parametrize("image_id", ["../../../../secret", "/secret", ""])
+@pytest.mark.parametrize("kind", [VocExport, CocoExport, ImageFolderExport, IrnExport])
+def test_no_export_leaves_its_folder(tmp_path, insects, kind, image_id):
+    """Whatever a data set of another making calls its images."""
+    out = tmp_path / "deep" / "er" / "out"
+    first = next(iter(LABELS))
+    hostile = dataclasses.replace(insects, image_path_of=lambda _: insects.image_path_of(first))
+    there = set(tmp_path.rglob("*"))
+    mask = insects.mask(first)
+    made_of = (mask[None] / 255, np.array([1])) if kind is IrnExport else mask
+    writer = kind(Export(out=out, dataset=hostile, split="train"), lambda _: made_of)
+    with contextlib.suppress(DataError):
+        writer.add(image_id)
+    files = {path for path in tmp_path.rglob("*") if path.is_file()} - there
+    assert all(path.is_relative_to(out) for path in files)
 
 
 @pytest.mark.parametrize("segmentation", SEGMENTATIONS)

@@ -214,6 +214,30 @@ def test_names_of_images(tmp_path):
     assert set(listing.paths) == set(ids)
 
 
+def test_pngs_of_classes_with_marks_in_their_names(tmp_path):
+    ids, classes = ("2007_000032", "a", "a_b"), ("cat", "potted_plant", "traffic-light", "b_cat")
+    names = {
+        "2007_000032_potted_plant": ("2007_000032", "potted_plant"),
+        "2007_000032_cat": ("2007_000032", "cat"),
+        "2007_000032_1": ("2007_000032", "1"),
+        "2007_000032-traffic-light": ("2007_000032", "traffic-light"),
+        "x/a_traffic-light": ("a", "traffic-light"),
+        "a_Potted_Plant": ("a", "Potted_Plant"),
+        "a_b_cat": ("a_b", "cat"),  # the longest id goes first
+    }
+    for name in (*names, "2007_000032_plant", "2007_potted_plant"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (2, 2)).save(tmp_path / f"{name}.png")
+    listing = list_maps(tmp_path, ids, classes)
+    found = {
+        path.relative_to(tmp_path).with_suffix("").as_posix(): (image_id, token)
+        for image_id, paths in listing.paths.items()
+        for token, path in paths.items()
+    }
+    assert found == names
+    assert listing.passed_over == 2
+
+
 def test_folders_that_cannot_be_imported(tmp_path, insects):
     with pytest.raises(DataError, match="no such folder"):
         list_maps(tmp_path / "none", LABELS, insects.class_names)
