@@ -23,8 +23,9 @@ def build_backbone(model: str, weights: str | Path = "none", **options: Any) -> 
     Args:
         model: timm name.
         weights: where the weights come from: `hub` (timm downloads them), `none` (random), a
-            safetensors file, or a folder of files named `<timm name>.safetensors` or
-            `<timm name>.<tag>.safetensors`. Those of the classifier are left out.
+            safetensors file, or a folder with a file `<model>.safetensors`; a model without a tag also
+            takes `<model>.<tag>.safetensors` where there is one alone. Those of the classifier are
+            left out.
         options: of `timm.create_model`.
 
     Raises:
@@ -122,8 +123,11 @@ def _find_weights(model: str, path: Path) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
-        name = model.split(".")[0]
-        found = sorted({*path.glob(f"{name}.safetensors"), *path.glob(f"{name}.*.safetensors")})
+        named = path / f"{model}.safetensors"
+        found = [named] if named.is_file() else sorted(path.glob(f"{model}.*.safetensors"))
+        if len(found) > 1:
+            tagged = ", ".join(file.stem for file in found)
+            raise WeightsError(f"{path} holds several weights of {model}: name the model as one of {tagged}")
         if found:
             return found[0]
     raise WeightsError(f"no weights of {model} at {path}. {_three_ways(model)}")
@@ -152,5 +156,5 @@ def _load_backbone(backbone: nn.Module, model: str, path: Path) -> None:
 def _three_ways(model: str) -> str:
     return (
         "Weights come from one of three places: 'hub' (needs internet access), a safetensors file, "
-        f"or a folder that holds {model.split('.')[0]}.safetensors; 'none' trains from nothing"
+        f"or a folder that holds {model}.safetensors; 'none' trains from nothing"
     )

@@ -131,6 +131,24 @@ def test_backbone_weights_from_a_file_and_from_a_folder(tmp_path):
         )
 
 
+def test_a_folder_of_several_tags_gives_the_one_that_was_named(tmp_path):
+    for value, tag in enumerate((".a1_in1k", ".tv2_in1k")):
+        save_file({"x": torch.tensor(float(value))}, tmp_path / f"test_resnet{tag}.safetensors")
+
+    def same_as(model, tag):
+        named = weights_identity(model, tmp_path / f"test_resnet{tag}.safetensors")
+        return weights_identity(model, tmp_path) == named
+
+    assert same_as("test_resnet.a1_in1k", ".a1_in1k")
+    assert same_as("test_resnet.tv2_in1k", ".tv2_in1k")
+    with pytest.raises(WeightsError, match=r"no weights of test_resnet\.b1k at "):
+        weights_identity("test_resnet.b1k", tmp_path)
+    with pytest.raises(WeightsError, match=r"test_resnet\.a1_in1k, test_resnet\.tv2_in1k"):
+        weights_identity("test_resnet", tmp_path)
+    save_file({"x": torch.tensor(2.0)}, tmp_path / "test_resnet.safetensors")
+    assert same_as("test_resnet", "")
+
+
 def test_weights_are_known_by_content_not_by_place(tmp_path):
     for folder, value in (("a", 1.0), ("b", 1.0), ("c", 2.0)):
         (tmp_path / folder).mkdir()
