@@ -280,13 +280,19 @@ def stored_hw(size_hw: tuple[int, int]) -> tuple[int, int]:
 
 
 def resize_maps(maps: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """Maps (K, h, w) float32 at another size: bilinear where they grow, averaged where they shrink.
+    """Maps (K, h, w) float32 at another size: averaged along a side that shrinks, bilinear along one that grows.
 
     Pixel centres stay where they are (`align_corners=False`).
     """
+    # One after the other: where a side grows, OpenCV's averaging repeats values.
+    least_hw = min(size_hw[0], maps.shape[1]), min(size_hw[1], maps.shape[2])
+    if least_hw != maps.shape[1:]:
+        maps = _resized(maps, least_hw, cv2.INTER_AREA)
+    return _resized(maps, size_hw, cv2.INTER_LINEAR)
+
+
+def _resized(maps: np.ndarray, size_hw: tuple[int, int], rule: int) -> np.ndarray:
     height, width = size_hw
-    shrinks = height < maps.shape[1] or width < maps.shape[2]
-    rule = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     resized = np.empty((len(maps), height, width), np.float32)
     for source, target in zip(maps, resized, strict=True):
         cv2.resize(np.ascontiguousarray(source, np.float32), (width, height), dst=target, interpolation=rule)
