@@ -107,7 +107,7 @@ class WalkConfig:
     def __post_init__(self):
         check(bool(self.source), "walk.source is empty: name a source")
         check(self.radius >= 2, f"walk.radius {self.radius}: from 2 on a pixel has neighbours")
-        check(self.beta >= 0, f"walk.beta {self.beta}: must not be negative")
+        check(self.beta > 0, f"walk.beta {self.beta}: must be positive")
         check(
             0 <= self.exp_times <= MAX_EXP_TIMES,
             f"walk.exp_times {self.exp_times}: must lie in [0, {MAX_EXP_TIMES}]",
