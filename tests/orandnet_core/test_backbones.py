@@ -1,5 +1,7 @@
 """Classifiers: maps and logits agree, weights come from three places, files rebuild networks."""
 
+import json
+
 import numpy as np
 import pytest
 import timm
@@ -185,6 +187,18 @@ def test_a_bad_classifier_file_is_named(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(WeightsError, match=message):
+        load_classifier(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"norm": "x"}, {"model": "no_such_model"}, {"model": 7}, {"head": "none"}, {"class_names": None}],
+)
+def test_a_classifier_of_another_version_is_refused_in_words(tmp_path, change):
+    path = tmp_path / "classifier.safetensors"
+    description = {"model": "test_resnet", "head": "conv", "class_names": ["cat"]} | change
+    save_file({"x": torch.zeros(1)}, path, metadata={"network": json.dumps(description)})
+    with pytest.raises(WeightsError, match=r"classifier\.safetensors: this version cannot build"):
         load_classifier(path)
 
 

@@ -92,7 +92,7 @@ class WalkConfig:
         source: whose maps: a CAM store of the run, such as `refine`; `fusion`, what the recipe's
             rule fuses; or a rule such as `and`.
         radius: a step reaches pixels nearer than this, in cells of 4 pixels.
-        beta: exponent of the affinities; larger keeps scores from weak boundaries too.
+        beta: exponent of the affinities, above 0; larger keeps scores from weak boundaries too.
         exp_times: the walk has 2^exp_times steps.
         normalised_by: maps are divided by the largest score of the `image`, as published, or each
             by that of its own `class`.
