@@ -1,10 +1,11 @@
-"""Records of arrays as npz files: atomic, never pickled."""
+"""Files that are there whole or not at all, and records of arrays as npz files, never pickled."""
 
 import io
-import os
-import threading
+import secrets
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
@@ -13,9 +14,13 @@ import numpy as np
 
 from orandnet_core.errors import StoreError
 
-__all__ = ["file_stamp", "read_record", "write_atomically", "write_record"]
+__all__ = ["file_stamp", "read_record", "replacing", "write_atomically", "write_record"]
 
 Record = TypeVar("Record")
+
+# What a file that is no record is answered with: TypeError where it holds a bare array, and the many kinds
+# of zipfile, RuntimeError for encryption among them.
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def write_record(path: Path, record: object) -> None:
@@ -42,24 +47,35 @@ def read_record(path: Path, kind: type[Record]) -> Record:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return kind(**{field.name: _plain(arrays[field.name]) for field in fields(kind)})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise StoreError(f"{path}: not a readable {kind.__name__} ({error})") from None
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Write a file beside its place, then rename it; makes the folder.
+    """Write a file as `replacing` does.
 
     Raises:
         StoreError: the disk refuses.
     """
-    # Process and thread in the name: two writers of one file never share a partial one.
-    partial = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_bytes(content)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error})") from None
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place beside `path` for a file that is renamed to it once the block is through; makes the folder.
+
+    Where the block raises, or the disk (OSError), nothing is left behind and `path` is as it was.
+    """
+    # Short, as a file may have the longest name there is; two writers never share one.
+    partial = path.with_name(f".{secrets.token_hex(8)}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

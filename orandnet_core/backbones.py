@@ -15,7 +15,7 @@ import torch
 from timm.models import group_modules, group_parameters
 from torch import Tensor, nn
 
-from orandnet_core.errors import ConfigError, WeightsError
+from orandnet_core.errors import ConfigError
 from orandnet_core.weights import build_backbone, load_described, save_described
 
 HEADS = {"cnn": ("conv",), "vit": ("cls", "patch", "cls+patch")}
@@ -243,11 +243,10 @@ def load_classifier(path: Path | str) -> Classifier:
     Raises:
         WeightsError: the file is missing, damaged, or holds something else.
     """
-    fields, state = load_described(Path(path), "network", "classifier", "python -m train classify")
-    network = Network(**fields | {"class_names": tuple(fields["class_names"])})
-    classifier = build_classifier(network)
-    try:
-        classifier.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: does not fit {network.model} ({error})") from None
-    return classifier.eval()
+    return load_described(
+        Path(path),
+        "network",
+        "classifier",
+        "python -m train classify",
+        lambda fields: build_classifier(Network(**fields | {"class_names": tuple(fields["class_names"])})),
+    )

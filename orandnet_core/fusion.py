@@ -117,7 +117,8 @@ class Fusion:
             the exponent in 1 - (1 - a)^weight_cnn (1 - b)^weight_vit: how many independent
             witnesses the network counts for.
         clip: keep the transformed maps in [0, 1]. Only the published code's setting
-            (`reference_fusion`) turns it off, for `or` and `and` alone.
+            (`reference_fusion`) turns it off, for `or` and `and` alone, whose results stay in [0, 1]
+            as long as offsets are at least 0 and weights at most 1.
 
     Raises:
         ConfigError: an unknown rule or a parameter out of its range; the message names both.
@@ -140,9 +141,14 @@ class Fusion:
                 value = getattr(self, f"{knob}_{network}")
                 if not low <= value <= high:
                     raise ConfigError(f"{knob}_{network} is {value}; it must be in [{low:g}, {high:g}]")
-        if not self.clip and (self.rule not in ("or", "and") or min(self.offset_cnn, self.offset_vit) < 0):
+        if not self.clip and (
+            self.rule not in ("or", "and")
+            or min(self.offset_cnn, self.offset_vit) < 0
+            or max(self.weight_cnn, self.weight_vit) > 1
+        ):
             raise ConfigError(
-                "clip=False is for rules or and and with offsets of 0 or more: others leave [0, 1]"
+                "clip=False is for rules or and and with offsets of 0 or more and weights of 1 or less: "
+                "others leave [0, 1]"
             )
 
     def as_dict(self) -> dict[str, str | float | bool]:

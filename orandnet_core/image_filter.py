@@ -10,7 +10,7 @@ A filter is a tuple of conditions. What they ask of an image is worked out once 
 | `ScoresWithin` | the same of two sources at once, a box of a scatter | `both~cnn~0~0.4~or~0.6~1` |
 | `BestThresholdWithin` | the threshold that is best for it alone lies in a range | `best~cnn~0.1~0.3` |
 
-Ranges include their ends, which are kept to three decimals.
+Ranges include their ends, which are kept to three decimals, rounded outwards.
 
 Shapes: N images, C classes with background.
 """
@@ -40,7 +40,7 @@ __all__ = [
 
 Array = np.ndarray
 
-_DECIMALS = 3  # a tenth of a percent
+_STEPS = 1000  # in which ends of ranges are kept: a tenth of a percent
 _SEPARATOR = "~"  # of the few characters that no address has to quote, and rare in names
 _QUOTED = {"%": "%25", _SEPARATOR: "%7E"}
 
@@ -119,10 +119,10 @@ class ScoreWithin:
     kind = "miou"
 
     def __post_init__(self):
-        object.__setattr__(self, "low", round(self.low, _DECIMALS))
-        object.__setattr__(self, "high", round(self.high, _DECIMALS))
         if not 0 <= self.low <= self.high <= 1:
             raise ConfigError(f"{self.low:g} to {self.high:g} is no range within 0 to 1")
+        object.__setattr__(self, "low", math.floor(self.low * _STEPS) / _STEPS)
+        object.__setattr__(self, "high", math.ceil(self.high * _STEPS) / _STEPS)
 
     @property
     def slot(self) -> tuple[str, ...]:

@@ -7,10 +7,11 @@ can set attributes. This one is a plain interpreter of the opcodes that data are
 - a name is looked up in a table of builders, never imported, and only a builder can be called;
 - a key is text or a whole number, so that hashing it takes no time;
 - every step costs a byte of the file, and there are at most `MOST_STEPS`;
-- what builders make is paid from a `Budget`.
+- arrays and bytes that builders make are paid from a `Budget`.
 
-So a file takes time and memory in proportion to its own size. The opcodes are those of
-`pickletools`, which describes each; the stack and the marks work as described there.
+So a file takes time and memory in proportion to its own size (`orandnet_core.restricted_pickle` says how
+much). The opcodes are those of `pickletools`, which describes each; the stack and the marks work as
+described there.
 """
 
 import pickle
@@ -51,6 +52,11 @@ class StandIn:
     """What stands for an object whose state is still to come."""
 
     __slots__ = ()
+
+    @property
+    def made(self) -> Any:
+        """What goes on the stack in its place, once it has its state or is recalled."""
+        return self
 
     def set_state(self, state: Any) -> None:
         raise UnpicklingError(f"it gives a state to a {type(self).__name__}")
@@ -218,7 +224,8 @@ class Machine:
     def _get(self, index: int) -> None:
         if index not in self._memo:
             raise UnpicklingError(f"it recalls number {index}, which it has not kept")
-        self._stack.append(self._memo[index])
+        kept = self._memo[index]
+        self._stack.append(kept.made if isinstance(kept, StandIn) else kept)
 
     # Lists, tuples and dicts.
 
@@ -281,7 +288,7 @@ class Machine:
         if not isinstance(target, StandIn):
             raise UnpicklingError(f"it gives a state to a {type(target).__name__}")
         target.set_state(state)
-        self._stack.append(target)
+        self._stack.append(target.made)
 
     def _persistent_id(self) -> None:
         if self._persistent is None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from orandnet_core.errors import ConfigError, ShapeError, WeightsError
+from orandnet_core.errors import ConfigError, ShapeError
 from orandnet_core.store import resize_maps
 from orandnet_core.weights import build_backbone, load_described, save_described
 
@@ -315,13 +315,13 @@ def load_refiner(path: Path | str) -> Refiner:
     Raises:
         WeightsError: the file is missing, damaged, or holds something else.
     """
-    fields, state = load_described(Path(path), "refiner", "refiner", "python -m train refine")
-    refiner = build_refiner(RefinerNetwork(**fields))
-    try:
-        refiner.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: does not fit {refiner.network.architecture} ({error})") from None
-    return refiner.eval()
+    return load_described(
+        Path(path),
+        "refiner",
+        "refiner",
+        "python -m train refine",
+        lambda fields: build_refiner(RefinerNetwork(**fields)),
+    )
 
 
 def _conv3x3(before: int, after: int) -> nn.Conv2d:

@@ -7,7 +7,10 @@ nothing but arrays; it does not call numpy for them either: numpy's `__setstate_
 is told about item sizes and object pointers, so a made-up dtype could corrupt memory. Stand-ins
 take the states, check them, and build plain arrays of numbers or text from bytes.
 
-What a file is turned into is at most `MADE_PER_BYTE` times its size, in time that grows with it.
+What a file is turned into is bounded by its size, as is the time: arrays and bytes that it calls for
+are at most `MADE_PER_BYTE` times its size, text at most four times; for everything else (numbers, lists,
+dicts, what it keeps to recall) a step of the machine takes at most 128 bytes. A step takes at least a
+byte of the file, and there are at most `pickle_machine.MOST_STEPS`: a gigabyte for the largest.
 """
 
 import io
@@ -83,7 +86,9 @@ def read_npy(content: bytes, name: str) -> Any:
         if shape != ():
             raise DataError(f"{name}: an object array of shape {shape}; expected a single dictionary")
         budget = Budget(MADE_PER_BYTE * len(content) + _FLOOR_BYTES)
-        return _plain(Machine(content, _builders(budget), start=file.tell()).run())
+        value = Machine(content, _builders(budget), start=file.tell()).run()
+        _check_plain(value, set(), 0)
+        return value
     except DataError:
         raise
     except UnpicklingError as error:
@@ -119,12 +124,18 @@ class _Dtype(StandIn):
 
 
 class _Array(StandIn):
-    """An array while its pickle is read; `value` is what it holds once its state has come."""
+    """An array while its pickle is read; `value` is the array itself once its state has come."""
 
     __slots__ = ("budget", "value")
 
     def __init__(self, budget: Budget):
         self.budget = budget
+
+    @property
+    def made(self) -> Any:
+        if not hasattr(self, "value"):
+            raise UnpicklingError("it holds an array without a state")
+        return self.value
 
     def set_state(self, state: Any) -> None:
         _version, shape, dtype, is_fortran, content = state
@@ -195,27 +206,22 @@ def _from_bytes(budget: Budget, content: bytes, dtype: _Dtype, shape: tuple, ord
     return np.frombuffer(content, dtype.numpy).reshape(shape, order=order).copy(order="K")
 
 
-def _plain(value: Any) -> Any:
-    """The value with every stand-in replaced by what it stands for; what is shared stays shared."""
-    return _replaced(value, {}, 0)
+def _check_plain(value: Any, checked: set[int], depth: int) -> None:
+    """Refuse what is left of the machine's own, and what a reader would have to walk for ever.
 
-
-def _replaced(value: Any, known: dict[int, Any], depth: int) -> Any:
+    Args:
+        checked: ids of lists, tuples and dicts that are in order, so that shared ones are looked at once.
+    """
     if type(value) in (str, bytes, bool, int, float, type(None)) or isinstance(
         value, np.ndarray | np.generic
     ):
-        return value
+        return
     if depth > _MOST_DEPTH:
         raise UnpicklingError(f"it is nested more than {_MOST_DEPTH} deep, or holds itself")
-    if id(value) in known:
-        return known[id(value)]
-    if type(value) is _Array:
-        made = _replaced(value.value, known, depth + 1)
-    elif type(value) is dict:
-        made = {key: _replaced(item, known, depth + 1) for key, item in value.items()}
-    elif type(value) in (list, tuple):
-        made = type(value)(_replaced(item, known, depth + 1) for item in value)
-    else:
+    if type(value) not in (dict, list, tuple):
         raise UnpicklingError(f"it holds a {type(value).__name__}")
-    known[id(value)] = made
-    return made
+    if not value or id(value) in checked:
+        return
+    for item in value.values() if type(value) is dict else value:
+        _check_plain(item, checked, depth + 1)
+    checked.add(id(value))

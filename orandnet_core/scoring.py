@@ -262,14 +262,16 @@ def pair_is_scored(
 
 
 def split_ids(dataset: Dataset, split: str, image_ids: Iterable[str] | None = None) -> tuple[str, ...]:
-    """The images to score, in the split's order; DataError for one that is not in the split."""
+    """The images to score, in the split's order; DataError for one that is not in the split, or for none."""
     ids = dataset.image_ids(split)
-    if image_ids is None:
-        return ids
-    wanted = set(image_ids)
-    if unknown := wanted.difference(ids):
-        raise DataError(f"{dataset.name}: {min(unknown)!r} is not in the split {split!r}")
-    return tuple(image_id for image_id in ids if image_id in wanted)
+    if image_ids is not None:
+        wanted = set(image_ids)
+        if unknown := wanted.difference(ids):
+            raise DataError(f"{dataset.name}: {min(unknown)!r} is not in the split {split!r}")
+        ids = tuple(image_id for image_id in ids if image_id in wanted)
+    if not ids:
+        raise DataError(f"{dataset.name}: no image of the split {split!r} to score; choose others")
+    return ids
 
 
 def true_mask(dataset: Dataset, image_id: str) -> Array:
@@ -309,7 +311,7 @@ def card_of(
     """The protocol card of a source on images of a split, without a threshold yet.
 
     Args:
-        ids: the images that were to be scored.
+        ids: the images that were to be scored, at least one.
         skipped: why some of them were passed over, by image id.
         name, fingerprint: of the source.
 
@@ -317,7 +319,7 @@ def card_of(
         DataError: all of them were; the message gives one of the reasons.
     """
     if len(skipped) == len(ids):
-        reason = next(iter(skipped.values()), "it has no images")
+        reason = next(iter(skipped.values()))
         raise DataError(
             f"{dataset.name}, {split}: none of {len(ids)} images could be scored; the first: {reason}"
         )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from orandnet_core.errors import ConfigError, RangeError, ShapeError, WeightsError
+from orandnet_core.errors import ConfigError, RangeError, ShapeError
 from orandnet_core.weights import build_backbone, load_described, save_described
 
 __all__ = [
@@ -184,15 +184,15 @@ def load_segmenter(path: Path | str) -> Segmenter:
     Raises:
         WeightsError: the file is missing, damaged, or holds something else.
     """
-    path = Path(path)
-    fields, state = load_described(path, "segmentation", "segmentation network", "python -m train segment")
-    network = SegmentationNetwork(**fields | {"class_names": tuple(fields["class_names"])})
-    segmenter = build_segmenter(network)
-    try:
-        segmenter.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: does not fit {network.encoder} ({error})") from None
-    return segmenter.eval()
+    return load_described(
+        Path(path),
+        "segmentation",
+        "segmentation network",
+        "python -m train segment",
+        lambda fields: build_segmenter(
+            SegmentationNetwork(**fields | {"class_names": tuple(fields["class_names"])})
+        ),
+    )
 
 
 def class_scores(

@@ -32,6 +32,7 @@ from urllib.parse import unquote
 import cv2
 import numpy as np
 
+from orandnet_core.array_files import write_atomically
 from orandnet_core.errors import RangeError, ShapeError, StoreError
 
 STRIDE = 4
@@ -128,7 +129,7 @@ class CamStore:
 
     def write_card(self, card: dict[str, Any]) -> None:
         """Replace card.json, atomically; StoreError where the disk refuses."""
-        _write_atomically(self.root / "card.json", json.dumps(card, indent=2, sort_keys=True).encode())
+        write_atomically(self.root / "card.json", json.dumps(card, indent=2, sort_keys=True).encode())
 
     @property
     def fingerprint(self) -> str:
@@ -179,7 +180,7 @@ class CamStore:
             size_hw=np.array(size_hw, np.int64),
         )
         content = buffer.getvalue()
-        _write_atomically(path, content)
+        write_atomically(path, content)
         self._append(_index_line(content, image_id))
 
     def read(self, image_id: str) -> StoredCam:
@@ -225,7 +226,7 @@ class CamStore:
             else:
                 lines.append(_index_line(path.read_bytes(), unquote(path.stem)))
         with self._lock:
-            _write_atomically(self.root / "index.txt", "".join(lines).encode())
+            write_atomically(self.root / "index.txt", "".join(lines).encode())
             self._index_file = None
         return damaged
 
@@ -280,13 +281,19 @@ def stored_hw(size_hw: tuple[int, int]) -> tuple[int, int]:
 
 
 def resize_maps(maps: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """Maps (K, h, w) float32 at another size: bilinear where they grow, averaged where they shrink.
+    """Maps (K, h, w) float32 at another size: averaged along a side that shrinks, else bilinear.
 
     Pixel centres stay where they are (`align_corners=False`).
     """
+    # One after the other: where a side grows, OpenCV's averaging repeats values.
+    least_hw = min(size_hw[0], maps.shape[1]), min(size_hw[1], maps.shape[2])
+    if least_hw != maps.shape[1:]:
+        maps = _resized(maps, least_hw, cv2.INTER_AREA)
+    return _resized(maps, size_hw, cv2.INTER_LINEAR)
+
+
+def _resized(maps: np.ndarray, size_hw: tuple[int, int], rule: int) -> np.ndarray:
     height, width = size_hw
-    shrinks = height < maps.shape[1] or width < maps.shape[2]
-    rule = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     resized = np.empty((len(maps), height, width), np.float32)
     for source, target in zip(maps, resized, strict=True):
         cv2.resize(np.ascontiguousarray(source, np.float32), (width, height), dst=target, interpolation=rule)
@@ -372,16 +379,3 @@ def _index_line(content: bytes, image_id: str) -> str:
 def _quoted(image_id: str) -> str:
     """An image id as a file name and as a word in the index; `urllib.parse.unquote` undoes it."""
     return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", image_id)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    # Process and thread in the name: writers of the same file never share a partial one.
-    partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error})") from None
-    finally:
-        partial.unlink(missing_ok=True)

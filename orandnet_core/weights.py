@@ -2,19 +2,23 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import timm
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from timm.models import VisionTransformer
-from torch import Tensor, nn
+from torch import nn
 
+from orandnet_core.array_files import replacing
 from orandnet_core.errors import StoreError, WeightsError
 
 __all__ = ["build_backbone", "load_described", "save_described", "weights_identity"]
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def build_backbone(model: str, weights: str | Path = "none", **options: Any) -> nn.Module:
@@ -23,8 +27,9 @@ def build_backbone(model: str, weights: str | Path = "none", **options: Any) -> 
     Args:
         model: timm name.
         weights: where the weights come from: `hub` (timm downloads them), `none` (random), a
-            safetensors file, or a folder of files named `<timm name>.safetensors` or
-            `<timm name>.<tag>.safetensors`. Those of the classifier are left out.
+            safetensors file, or a folder with a file `<model>.safetensors`; a model without a tag also
+            takes `<model>.<tag>.safetensors` where there is one alone. Those of the classifier are
+            left out.
         options: of `timm.create_model`.
 
     Raises:
@@ -78,13 +83,10 @@ def save_described(
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
         for name, value in network.state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
     try:
-        save_file(state, partial, metadata={kind: json.dumps(description)})
-        partial.replace(path)
+        with replacing(path) as partial:
+            save_file(state, partial, metadata={kind: json.dumps(description)})
     except (SafetensorError, OSError) as error:
-        partial.unlink(missing_ok=True)
         raise StoreError(
             f"{path}: the weights cannot be written ({error}). Free some disk space and run the same "
             "command again"
@@ -92,17 +94,19 @@ def save_described(
 
 
 def load_described(
-    path: Path, kind: str, what: str, command: str
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The description and the weights, in float32, of a file of `save_described`.
+    path: Path, kind: str, what: str, command: str, build: Callable[[dict[str, Any]], Network]
+) -> Network:
+    """Rebuild a network from a file of `save_described`, in float32 and in evaluation mode.
 
     Args:
         kind: as it was saved.
         what: the word for messages, such as `classifier`.
         command: what makes such a file, for messages.
+        build: makes the network that a description is of.
 
     Raises:
-        WeightsError: the file is missing, damaged, or holds something else.
+        WeightsError: the file is missing, damaged, or holds something else, such as a network that only
+            another version knows.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -114,16 +118,30 @@ def load_described(
         raise WeightsError(f"{path}: not a readable safetensors file ({error})") from None
     if kind not in metadata:
         raise WeightsError(f"{path}: holds no {what} of this package (no {kind!r} in its header)")
+    try:
+        network = build(json.loads(metadata[kind]))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # ConfigError is a ValueError
+        raise WeightsError(
+            f"{path}: this version cannot build the {what} that it describes ({error}); "
+            f"train it with `{command}`"
+        ) from None
     state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-    return json.loads(metadata[kind]), state
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(f"{path}: does not fit the {what} that it describes ({error})") from None
+    return network.eval()
 
 
 def _find_weights(model: str, path: Path) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
-        name = model.split(".")[0]
-        found = sorted({*path.glob(f"{name}.safetensors"), *path.glob(f"{name}.*.safetensors")})
+        named = path / f"{model}.safetensors"
+        found = [named] if named.is_file() else sorted(path.glob(f"{model}.*.safetensors"))
+        if len(found) > 1:
+            tagged = ", ".join(file.stem for file in found)
+            raise WeightsError(f"{path} holds several weights of {model}: name the model as one of {tagged}")
         if found:
             return found[0]
     raise WeightsError(f"no weights of {model} at {path}. {_three_ways(model)}")
@@ -152,5 +170,5 @@ def _load_backbone(backbone: nn.Module, model: str, path: Path) -> None:
 def _three_ways(model: str) -> str:
     return (
         "Weights come from one of three places: 'hub' (needs internet access), a safetensors file, "
-        f"or a folder that holds {model.split('.')[0]}.safetensors; 'none' trains from nothing"
+        f"or a folder that holds {model}.safetensors; 'none' trains from nothing"
     )

@@ -44,7 +44,8 @@ def compute_cam(
         scales: factors on the image's size. Sides are rounded to multiples of a ViT's
             patch or of a CNN's stride.
         flip: add the mirrored image's maps.
-        long_side_px: long side of the image at scale 1; None takes the image as it is.
+        long_side_px: long side of the image at scale 1; None takes the image as it is, reduced to
+            `scales.MAX_PIXELS` (640 x 640) where it has more.
         output_hw: size of the maps; None is that of the image.
         normalise: `relu` keeps what speaks for a class, each scale by itself, and divides
             by the maximum; `minmax` stretches lowest to highest over [0, 1].

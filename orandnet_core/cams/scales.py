@@ -14,7 +14,10 @@ from torch.nn import functional as F
 from orandnet_core.backbones import Classifier
 from orandnet_core.errors import RangeError
 
-MAX_INPUT_PIXELS = 50_000_000
+# What a network sees of a photograph at scale 1 at most, if no `long_side_px` is asked for: the largest of
+# COCO, and about the largest that recipes train on. A ViT's attention grows with the square of it.
+MAX_PIXELS = 640 * 640
+MAX_INPUT_PIXELS = 50_000_000  # at any scale and `long_side_px`; beyond it, a setting is a mistake
 
 
 def side_unit_px(classifier: Classifier) -> int:
@@ -38,19 +41,24 @@ def input_hw(
         size_hw: of the photograph, in pixels.
         scale: factor on it.
         unit_px: both sides are rounded to the nearest multiple of this, at least one.
-        long_side_px: what the long side is at scale 1; None leaves the photograph's size.
+        long_side_px: what the long side is at scale 1; None leaves the photograph's size, or reduces
+            it in proportion to `MAX_PIXELS`.
 
     Raises:
-        RangeError: the scale is not positive, or the result has more than 50 million pixels.
+        RangeError: the scale is not positive, or scale and `long_side_px` ask for more than 50 million
+            pixels.
     """
     if not 0 < scale < math.inf:
         raise RangeError(f"scale {scale}: must be positive")
-    factor = scale * (long_side_px / max(size_hw) if long_side_px else 1)
+    at_scale_1 = (
+        long_side_px / max(size_hw) if long_side_px else min(1, math.sqrt(MAX_PIXELS / math.prod(size_hw)))
+    )
+    factor = scale * at_scale_1
     height, width = (max(1, round(side * factor / unit_px)) * unit_px for side in size_hw)
     if height * width > MAX_INPUT_PIXELS:
         raise RangeError(
             f"scale {scale} makes a photograph of {size_hw[1]} x {size_hw[0]} px {width} x {height}; "
-            f"at most {MAX_INPUT_PIXELS:,} pixels: take a smaller scale or set long_side_px"
+            f"at most {MAX_INPUT_PIXELS:,} pixels: take a smaller scale or long_side_px"
         )
     return height, width
 

@@ -194,14 +194,13 @@ def load_irn(path: Path | str) -> Irn:
     Raises:
         WeightsError: the file is missing, damaged, or holds something else.
     """
-    path = Path(path)
-    fields, state = load_described(path, "irn", "inter-pixel relation network", "python -m train irn")
-    irn = build_irn(IrnNetwork(**fields))
-    try:
-        irn.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: does not fit {irn.network.model} ({error})") from None
-    return irn.eval()
+    return load_described(
+        Path(path),
+        "irn",
+        "inter-pixel relation network",
+        "python -m train irn",
+        lambda fields: build_irn(IrnNetwork(**fields)),
+    )
 
 
 @torch.inference_mode()

@@ -37,7 +37,7 @@ def random_walk(
         maps: (K, h, w) scores in [0, 1].
         boundary: (h, w) in [0, 1]; scores start with what lies on no boundary.
         radius: of the disc of pixels that a step reaches, in cells.
-        beta: exponent of the affinities; larger keeps the walk from weak boundaries too.
+        beta: exponent of the affinities, above 0; larger keeps the walk from weak boundaries too.
         steps: of the walk, t; the published codes take 2^8.
 
     Returns:
@@ -52,8 +52,8 @@ def random_walk(
             f"maps are {tuple(maps.shape)} and the boundary {tuple(boundary.shape)}; "
             "they must be (K, h, w) and (h, w)"
         )
-    if steps < 0 or beta < 0:
-        raise RangeError(f"{steps} steps with beta {beta}: neither may be negative")
+    if steps < 0 or not beta > 0:  # a power of 0 would connect across closed boundaries, and to the margin
+        raise RangeError(f"{steps} steps with beta {beta}: steps may not be negative, beta must be positive")
     start = maps.float() * (1 - boundary.float())
     if maps.numel() == 0:
         return start

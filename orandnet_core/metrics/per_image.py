@@ -40,7 +40,7 @@ def per_image(counts: Counts, threshold: float) -> PerImage:
     """
     index = threshold_index(threshold)
     means = [_block_means(block, _above(block, index)) for block in counts.blocks()]
-    return PerImage(tuple(counts.image_ids), *np.concatenate(means, axis=1)[..., 0])
+    return PerImage(tuple(counts.image_ids), *np.concatenate([np.zeros((4, 0, 1)), *means], axis=1)[..., 0])
 
 
 @dataclass(frozen=True)

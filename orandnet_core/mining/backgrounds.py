@@ -1,10 +1,10 @@
 """A vocabulary of backgrounds: what lies where no object is, by colour, edges and height in the image.
 
-A photo is cut into cells of a sixteenth of its longer side. A cell's background pixels give nine
-numbers (colour in CIELAB, its spread, the strength of edges in four directions, the height); the
-cells of a sample of the data set are clustered by k-means, and each cluster is one *background* of
-the data set, named by what its centre looks like. The vocabulary comes from photos and ground
-truth alone, so that errors of different sources fall into the same backgrounds.
+A photo is cut into cells of a sixteenth of its longer side, at least a pixel. A cell's background
+pixels give nine numbers (colour in CIELAB, its spread, the strength of edges in four directions, the
+height); the cells of a sample of the data set are clustered by k-means, and each cluster is one
+*background* of the data set, named by what its centre looks like. The vocabulary comes from photos and
+ground truth alone, so that errors of different sources fall into the same backgrounds.
 
 Shapes: H x W pixels, N cells, F = 9 features, B backgrounds.
 """
@@ -83,7 +83,7 @@ def cell_features(photo: Array, counted: Array) -> tuple[Array, Array, Array]:
     """
     height, width = counted.shape
     longer = max(height, width)
-    rows, columns = (max(1, round(CELLS * side / longer)) for side in (height, width))
+    rows, columns = (min(side, max(1, round(CELLS * side / longer))) for side in (height, width))
     row_of, column_of = np.arange(height) * rows // height, np.arange(width) * columns // width
     cells = row_of[:, None] * columns + column_of
     weights = counted.astype(np.float32)

@@ -1,5 +1,7 @@
 """Classifiers: maps and logits agree, weights come from three places, files rebuild networks."""
 
+import json
+
 import numpy as np
 import pytest
 import timm
@@ -131,6 +133,24 @@ def test_backbone_weights_from_a_file_and_from_a_folder(tmp_path):
         )
 
 
+def test_a_folder_of_several_tags_gives_the_one_that_was_named(tmp_path):
+    for value, tag in enumerate((".a1_in1k", ".tv2_in1k")):
+        save_file({"x": torch.tensor(float(value))}, tmp_path / f"test_resnet{tag}.safetensors")
+
+    def same_as(model, tag):
+        named = weights_identity(model, tmp_path / f"test_resnet{tag}.safetensors")
+        return weights_identity(model, tmp_path) == named
+
+    assert same_as("test_resnet.a1_in1k", ".a1_in1k")
+    assert same_as("test_resnet.tv2_in1k", ".tv2_in1k")
+    with pytest.raises(WeightsError, match=r"no weights of test_resnet\.b1k at "):
+        weights_identity("test_resnet.b1k", tmp_path)
+    with pytest.raises(WeightsError, match=r"test_resnet\.a1_in1k, test_resnet\.tv2_in1k"):
+        weights_identity("test_resnet", tmp_path)
+    save_file({"x": torch.tensor(2.0)}, tmp_path / "test_resnet.safetensors")
+    assert same_as("test_resnet", "")
+
+
 def test_weights_are_known_by_content_not_by_place(tmp_path):
     for folder, value in (("a", 1.0), ("b", 1.0), ("c", 2.0)):
         (tmp_path / folder).mkdir()
@@ -167,6 +187,18 @@ def test_a_bad_classifier_file_is_named(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(WeightsError, match=message):
+        load_classifier(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"norm": "x"}, {"model": "no_such_model"}, {"model": 7}, {"head": "none"}, {"class_names": None}],
+)
+def test_a_classifier_of_another_version_is_refused_in_words(tmp_path, change):
+    path = tmp_path / "classifier.safetensors"
+    description = {"model": "test_resnet", "head": "conv", "class_names": ["cat"]} | change
+    save_file({"x": torch.zeros(1)}, path, metadata={"network": json.dumps(description)})
+    with pytest.raises(WeightsError, match=r"classifier\.safetensors: this version cannot build"):
         load_classifier(path)
 
 

@@ -191,6 +191,8 @@ def test_rounding_beyond_1_is_clipped():
         ({"weight_cnn": float("nan")}, "weight_cnn is nan"),
         ({"rule": "mean", "clip": False}, "clip=False is for"),
         ({"rule": "or", "clip": False, "offset_vit": -0.1}, "clip=False is for"),
+        ({"rule": "or", "clip": False, "weight_cnn": 10, "weight_vit": 10}, "clip=False is for"),
+        ({"rule": "or", "clip": False, "weight_vit": 1.1}, "clip=False is for"),
     ],
 )
 def test_settings_are_checked(settings, message):

@@ -96,6 +96,25 @@ def test_what_asks_in_vain_is_told_apart_and_not_applied(facts: ImageFacts, idle
     assert np.array_equal(passing([*only_cats, idle], facts), passing(only_cats, facts))
 
 
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_rounding_an_end_shuts_no_image_out(one: float, other: float):
+    """Down to the image whose value is the very end that was asked for, before and after an address."""
+    low, high = sorted((one, other))
+    facts = ImageFacts(("a", "b"), ("background",), np.ones((2, 1), bool), {}, {"cnn": np.array([low, high])})
+    asked = BestThresholdWithin("cnn", low, high)
+    assert passing([asked], facts).all()
+    assert passing([condition_of(address_of(asked))], facts).all()
+    assert low - asked.low < 0.001 + 1e-12
+    assert asked.high - high < 0.001 + 1e-12
+
+
+def test_ends_of_three_decimals_stay():
+    for thousandths in range(1001):
+        end = thousandths / 1000
+        kept = ScoreWithin("cnn", end, end)
+        assert (kept.low, kept.high) == (end, end)
+
+
 @given(conditions())
 def test_an_address_reads_back(condition: Condition):
     assert condition_of(address_of(condition)) == condition
@@ -105,7 +124,7 @@ def test_an_address_reads_back(condition: Condition):
     ("condition", "address", "sentence"),
     [
         (Shows(("cat", "potted plant")), "class~cat~potted plant", "showing cat or potted plant"),
-        (ScoreWithin("cnn", 0.2, 0.51236), "miou~cnn~0.2~0.512", "mIoU of CNN 20 to 51.2%"),
+        (ScoreWithin("cnn", 0.20076, 0.51236), "miou~cnn~0.2~0.513", "mIoU of CNN 20 to 51.3%"),
         (BestThresholdWithin("or", 0, 0.25), "best~or~0~0.25", "own best threshold of OR 0 to 0.25"),
         (
             ScoresWithin(ScoreWithin("cnn", 0, 0.4), ScoreWithin("x@run", 0.6, 1)),

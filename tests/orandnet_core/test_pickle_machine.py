@@ -6,12 +6,15 @@ import struct
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orandnet_core import pickle_machine
+from orandnet_core.errors import DataError
 from orandnet_core.pickle_machine import Budget, Machine
 from orandnet_core.restricted_pickle import read_npy
 
@@ -125,6 +128,71 @@ def test_shared_lists_stay_shared():
         assert found[0] is found[1]
         found, depth = found[0], depth + 1
     assert depth == 60
+
+
+STEP_BYTES = 128  # as `restricted_pickle` says
+
+
+def counted(count: int, of: bytes) -> bytes:
+    return b"".join(of.replace(b"....", struct.pack("<i", 1000 + number)) for number in range(count))
+
+
+# Each by its steps and its pickle. Tables that grow are largest just after they did: 2/3 of 2^18 entries.
+GROWING = {
+    "empty dicts": (50_000, b"(" + b"}" * 50_000 + b"l."),
+    "empty lists": (50_000, b"(" + b"]" * 50_000 + b"l."),
+    "dicts of one": (200_000, b"(" + b"}K\x01Ns" * 50_000 + b"l."),
+    "dicts by marks": (200_000, b"(" + b"(K\x01Nd" * 50_000 + b"l."),
+    "lists of one": (150_000, b"(" + b"]Na" * 50_000 + b"l."),
+    "tuples of one": (100_000, b"(" + b"N\x85" * 50_000 + b"l."),
+    "nothing": (200_000, b"(" + b"N" * 200_000 + b"l."),
+    "numbers": (50_000, b"(" + counted(50_000, b"J....") + b"l."),
+    "short texts": (50_000, b"(" + counted(50_000, b"U\x04....") + b"l."),
+    "keys": (349_528, b"}(" + counted(174_764, b"J....N") + b"u."),
+    "dicts by key": (100_000, b"}(" + counted(50_000, b"J....}") + b"u."),
+    "what is kept to recall": (174_764, b"N" + b"\x94" * 174_764 + b"."),
+    "marks": (50_000, b"(" * 50_000 + b"N."),
+    "arrays of nothing": (
+        150_000,
+        b"cnumpy._core.numeric\n_frombuffer\nq\x00(C\x00cnumpy\ndtype\nX\x02\x00\x00\x00u1\x89\x88\x87R"
+        b"K\x00\x85X\x01\x00\x00\x00Ctq\x01(" + b"h\x00h\x01R" * 50_000 + b"l.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", GROWING)
+def test_a_step_takes_at_most_so_many_bytes(case):
+    steps, pickled = GROWING[case]
+    content = npy(pickled)
+    tracemalloc.start()
+    try:
+        read_npy(content, case)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes <= STEP_BYTES * steps + len(content) + 100_000
+
+
+def test_a_stand_in_that_is_recalled_is_the_array():
+    """Protocol 2 keeps an array before it has its state; the second of two is a recall."""
+    row = np.arange(3)
+    first, second = read_npy(npy(pickle.dumps([row, row], 2)), "rows")
+    np.testing.assert_array_equal(first, row)
+    assert first is second
+
+
+@pytest.mark.parametrize("use", [b"h\x01h\x01\x86.", b"h\x01.", b"2\x86."])
+def test_an_array_without_its_state_is_refused(use):
+    made = b"cnumpy._core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87Rq\x01"
+    with pytest.raises(
+        DataError, match="refused, it holds an array without a state|refused, it holds a _Array"
+    ):
+        read_npy(npy(made + use), "rows")
+
+
+def test_what_holds_itself_is_refused():
+    with pytest.raises(DataError, match="nested more than 100 deep, or holds itself"):
+        read_npy(npy(b"]q\x00h\x00a."), "circle")
 
 
 def bombs() -> dict[str, bytes]:

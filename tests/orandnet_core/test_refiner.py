@@ -415,7 +415,25 @@ def test_a_bad_file_is_named(tmp_path):
     with pytest.raises(WeightsError, match="holds no refiner"):
         load_refiner(path)
     save_file({"x": torch.zeros(1)}, path, metadata={"refiner": '{"architecture": "small"}'})
-    with pytest.raises(WeightsError, match="does not fit small"):
+    with pytest.raises(WeightsError, match="does not fit the refiner that it describes"):
+        load_refiner(path)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        '{"architecture": "small", "norm": "x"}',
+        '{"architecture": "nope"}',
+        '{"cell_px": "4"}',
+        "[1]",
+        "7",
+        "{",
+    ],
+)
+def test_a_refiner_of_another_version_is_refused_in_words(tmp_path, description):
+    path = tmp_path / "refiner.safetensors"
+    save_file({"x": torch.zeros(1)}, path, metadata={"refiner": description})
+    with pytest.raises(WeightsError, match=r"refiner\.safetensors: this version cannot build the refiner"):
         load_refiner(path)
 
 

@@ -325,8 +325,14 @@ def test_errors_name_what_was_found(dataset, make_source):
         DataError, match=r"shapes, train: none of 1 images could be scored; the first: .*no mask"
     ):
         score(dataset, "train", source, image_ids=["2"])
-    with pytest.raises(DataError, match="shapes, empty: none of 0 images"):
-        score(dataset, "empty", source)
+    for ask in (
+        lambda: score(dataset, "empty", source),
+        lambda: score(dataset, "empty", source, networks=(source, source)),
+        lambda: score_pair(dataset, "empty", source, make_source("vit")[0], {}),
+        lambda: score(dataset, "train", source, image_ids=[]),
+    ):
+        with pytest.raises(DataError, match=r"shapes: no image of the split '(empty|train)' to score"):
+            ask()
     with pytest.raises(DataError, match="'nobody' is not in the split 'train'"):
         score(dataset, "train", source, image_ids=["nobody"])
     with pytest.raises(ConfigError, match="cnn, cnn: every source needs a name of its own"):

@@ -21,6 +21,7 @@ from orandnet_core.segmentation import (
     save_segmenter,
     segment,
 )
+from orandnet_core.weights import save_described
 from train import config
 
 NAMES = ("cat", "dog")
@@ -126,6 +127,9 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
         load_segmenter(tmp_path / "other.safetensors")
     with pytest.raises(WeightsError, match="no such file.*train segment"):
         load_segmenter(tmp_path / "none.safetensors")
+    save_described(tmp_path / "newer.safetensors", nn.Linear(1, 1), "segmentation", {"norm": "x"})
+    with pytest.raises(WeightsError, match="cannot build the segmentation network that it describes"):
+        load_segmenter(tmp_path / "newer.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -68,6 +69,35 @@ def test_a_full_size_map_is_averaged_down(store):
     store.write("a", cam, np.array([3]), (8, 12))
     expected = cam.reshape(1, 2, 4, 3, 4).mean((2, 4))
     np.testing.assert_allclose(store.read("a").cam, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("size_hw", [(50, 112), (100, 112), (50, 28), (25, 200)])
+def test_each_side_is_resized_by_its_own_rule(size_hw):
+    """Along a side that grows a ramp stays one, along one that shrinks neighbours are averaged."""
+    ramp = np.linspace(0, 1, 28, dtype=np.float32)
+    rows = np.random.default_rng(0).random(100, dtype=np.float32)
+    height, width = size_hw
+    averaged = rows.reshape(height, -1).mean(1)
+    centres = (np.arange(width) + 0.5) * 28 / width - 0.5
+    enlarged = np.interp(centres, np.arange(28), ramp)
+    found = resize_maps((rows[:, None] * ramp)[None], size_hw)
+    np.testing.assert_allclose(found[0], averaged[:, None] * enlarged, atol=1e-5)
+    turned = resize_maps((rows[:, None] * ramp).T[None], (width, height))
+    np.testing.assert_allclose(turned[0], found[0].T, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size_hw", "rule"), [((94, 125), cv2.INTER_LINEAR), ((31, 99), cv2.INTER_AREA)])
+def test_resizing_one_way_is_opencvs_to_the_bit(size_hw, rule):
+    cam = make_cam(2, 94, 125)[:, ::2, ::2] if rule == cv2.INTER_LINEAR else make_cam(2, 94, 125)
+    expected = [cv2.resize(np.ascontiguousarray(each), size_hw[::-1], interpolation=rule) for each in cam]
+    np.testing.assert_array_equal(resize_maps(cam, size_hw), expected)
+
+
+def test_resizing_to_the_same_size_gives_another_array():
+    cam = make_cam(1, 6, 7)
+    same = resize_maps(cam, (6, 7))
+    np.testing.assert_array_equal(same, cam)
+    assert not np.shares_memory(same, cam)
 
 
 def test_resize_keeps_a_constant():

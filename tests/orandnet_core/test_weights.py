@@ -29,10 +29,17 @@ def small_files_only() -> Iterator[None]:
 def test_a_disk_that_refuses_leaves_the_file_before(tmp_path):
     path = tmp_path / "network.safetensors"
     with small_files_only():
-        save_described(path, nn.Linear(2, 2), "probe", {"number": 1})
+        kept = nn.Linear(2, 2)
+        save_described(path, kept, "probe", {"number": 1})
         with pytest.raises(StoreError, match="cannot be written .* Free some disk space"):
             save_described(path, nn.Linear(100, 100), "probe", {"number": 2})
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
-    description, state = load_described(path, "probe", "probe", "nothing")
-    assert description == {"number": 1}
-    assert state["weight"].shape == torch.Size([2, 2])
+    descriptions = []
+
+    def build(description):
+        descriptions.append(description)
+        return nn.Linear(2, 2)
+
+    found = load_described(path, "probe", "probe", "nothing", build)
+    assert descriptions == [{"number": 1}]
+    torch.testing.assert_close(found.state_dict(), kept.state_dict())

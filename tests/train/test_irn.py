@@ -198,7 +198,7 @@ def test_each_part_has_its_rate(recipe):
         (IrnConfig, {"displacement_rate_factor": 0.0}, "must be positive"),
         (WalkConfig, {"source": ""}, "name a source"),
         (WalkConfig, {"radius": 0}, "radius 0: from 2 on"),
-        (WalkConfig, {"beta": -1.0}, "must not be negative"),
+        (WalkConfig, {"beta": 0.0}, "must be positive"),
         (WalkConfig, {"exp_times": 20}, r"must lie in \[0, 16\]"),
         (WalkConfig, {"normalised_by": "split"}, "choose one of"),
     ],

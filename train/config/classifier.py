@@ -117,7 +117,8 @@ class CamConfig:
         method: a name of `orandnet_core.cams.METHODS`.
         scales: factors on the image's size; the maps are summed.
         flip: add the mirrored image's maps.
-        long_side_px: long side of the image at scale 1; None takes the image as it is.
+        long_side_px: long side of the image at scale 1; None takes the image as it is, reduced to
+            640 x 640 pixels where it has more.
         output_stride: of a CNN while it infers; None keeps the training's.
         options: further settings of the method, as (name, value) pairs.
     """

@@ -92,7 +92,7 @@ class WalkConfig:
         source: whose maps: a CAM store of the run, such as `refine`; `fusion`, what the recipe's
             rule fuses; or a rule such as `and`.
         radius: a step reaches pixels nearer than this, in cells of 4 pixels.
-        beta: exponent of the affinities; larger keeps scores from weak boundaries too.
+        beta: exponent of the affinities, above 0; larger keeps scores from weak boundaries too.
         exp_times: the walk has 2^exp_times steps.
         normalised_by: maps are divided by the largest score of the `image`, as published, or each
             by that of its own `class`.
@@ -107,7 +107,7 @@ class WalkConfig:
     def __post_init__(self):
         check(bool(self.source), "walk.source is empty: name a source")
         check(self.radius >= 2, f"walk.radius {self.radius}: from 2 on a pixel has neighbours")
-        check(self.beta >= 0, f"walk.beta {self.beta}: must not be negative")
+        check(self.beta > 0, f"walk.beta {self.beta}: must be positive")
         check(
             0 <= self.exp_times <= MAX_EXP_TIMES,
             f"walk.exp_times {self.exp_times}: must lie in [0, {MAX_EXP_TIMES}]",

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from orandnet_core.cams import METHODS, compute_cam, method_for, with_output_stride
+from orandnet_core.cams import METHODS, compute_cam, method_for, scales, with_output_stride
 from orandnet_core.cams.borrow import borrowed
 from orandnet_core.errors import ConfigError, RangeError, ShapeError
 from tests.orandnet_core.cams.conftest import make_cnn, make_vit
@@ -195,6 +195,24 @@ def test_a_flat_map_is_not_stretched(image):
 def test_output_size_and_long_side(image):
     cam = compute_cam(make_vit(), image, [1, 2], "patch_cam", long_side_px=128, output_hw=(13, 18))
     assert cam.shape == (2, 13, 18)
+
+
+def test_a_large_photograph_is_reduced_and_every_scale_with_it(classifier, image, monkeypatch):
+    """To a quarter of its pixels, as a long side of half its own does."""
+    large = image.repeat(2, 0).repeat(2, 1)
+    settings = {"scales": (0.5, 1.0, 2.0), "output_hw": (25, 35)}
+    expected = compute_cam(classifier, large, [1, 3], "grad_cam", long_side_px=70, **settings)
+    monkeypatch.setattr(scales, "MAX_PIXELS", 50 * 70)
+    np.testing.assert_array_equal(compute_cam(classifier, large, [1, 3], "grad_cam", **settings), expected)
+
+
+def test_a_phone_s_photograph_fits_into_memory():
+    """Its 46,875 patches would take an attention of 35 GB."""
+    photo = np.zeros((3000, 4000, 3), np.uint8)
+    photo[1000:2000, 1000:3000] = 200
+    cam = compute_cam(make_vit("cls"), photo, [1], "transformer_attribution", output_hw=(30, 40))
+    assert cam.shape == (1, 30, 40)
+    assert cam.max() == 1
 
 
 @pytest.mark.parametrize("class_ids", [[], np.array([], np.int64), ()])

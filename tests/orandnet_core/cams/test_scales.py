@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from orandnet_core.cams.scales import input_hw, merged, side_unit_px, views
+from orandnet_core.cams.scales import MAX_PIXELS, input_hw, merged, side_unit_px, views
 from orandnet_core.errors import RangeError
 from tests.orandnet_core.cams.conftest import make_cnn, make_vit
 
@@ -20,10 +22,35 @@ from tests.orandnet_core.cams.conftest import make_cnn, make_vit
         ((500, 375), 1.0, 14, 448, (448, 336)),
         ((3, 900), 1.0, 16, None, (16, 896)),
         ((1, 1), 0.5, 16, None, (16, 16)),
+        ((3000, 4000), 1.0, 16, None, (560, 736)),
+        ((3000, 4000), 2.0, 32, None, (1120, 1472)),
+        ((4000, 3000), 0.5, 16, None, (368, 272)),
+        ((3000, 4000), 1.0, 16, 1024, (768, 1024)),
     ],
 )
 def test_input_size(size_hw, scale, unit_px, long_side_px, expected):
     assert input_hw(size_hw, scale, unit_px, long_side_px) == expected
+
+
+@given(
+    st.integers(1, 640),
+    st.integers(1, 640),
+    st.sampled_from([0.5, 1.0, 1.5, 2.0]),
+    st.sampled_from([14, 16, 32]),
+)
+def test_photographs_of_voc_and_coco_are_seen_as_they_are(height, width, scale, unit_px):
+    expected = tuple(max(1, round(side * scale / unit_px)) * unit_px for side in (height, width))
+    assert input_hw((height, width), scale, unit_px) == expected
+
+
+@given(st.integers(200, 12_000), st.integers(200, 12_000), st.sampled_from([14, 16, 32]))
+def test_larger_ones_are_reduced_in_proportion(height, width, unit_px):
+    seen_hw = input_hw((height, width), 1.0, unit_px)
+    factor = min(1, (MAX_PIXELS / (height * width)) ** 0.5)
+    for side, seen in zip((height, width), seen_hw, strict=True):
+        assert abs(seen - side * factor) <= unit_px / 2
+    doubled = input_hw((height, width), 2.0, unit_px)
+    assert all(abs(two - 2 * one) <= 1.5 * unit_px for one, two in zip(seen_hw, doubled, strict=True))
 
 
 @pytest.mark.parametrize("scale", [0, -1.0, float("nan"), float("inf")])
@@ -33,8 +60,10 @@ def test_a_scale_must_be_positive(scale):
 
 
 def test_a_size_beyond_memory_is_refused():
-    with pytest.raises(RangeError, match="set long_side_px"):
-        input_hw((10_000, 10_000), 2.0, 16)
+    with pytest.raises(RangeError, match="take a smaller scale or long_side_px"):
+        input_hw((10_000, 10_000), 20.0, 16)
+    with pytest.raises(RangeError, match="take a smaller scale or long_side_px"):
+        input_hw((10_000, 10_000), 1.0, 16, 10_000)
 
 
 @pytest.mark.parametrize("model", ["test_resnet", "test_efficientnet", "resnet10t", "test_convnext"])

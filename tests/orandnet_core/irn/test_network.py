@@ -20,6 +20,7 @@ from orandnet_core.irn.network import (
     save_irn,
 )
 from orandnet_core.irn.pairs import pair_labels
+from orandnet_core.weights import save_described
 
 SMALL = IrnNetwork(model="test_resnet", boundary_channels=8, displacement_channels=16)
 
@@ -143,6 +144,9 @@ def test_other_files_are_refused(tmp_path):
     save_classifier(tmp_path / "classifier.safetensors", classifier)
     with pytest.raises(WeightsError, match="holds no inter-pixel relation network"):
         load_irn(tmp_path / "classifier.safetensors")
+    save_described(tmp_path / "newer.safetensors", nn.Linear(1, 1), "irn", {"norm": "x"})
+    with pytest.raises(WeightsError, match="cannot build the inter-pixel relation network that it describes"):
+        load_irn(tmp_path / "newer.safetensors")
 
 
 @pytest.mark.parametrize("model", ["test_resnet", "test_efficientnet", "test_convnext"])

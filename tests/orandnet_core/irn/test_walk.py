@@ -149,6 +149,7 @@ def test_chebyshev_terms_are_the_exact_binomials(steps):
         (torch.zeros(1, 4, 5), torch.zeros(4, 5), {"radius": 1}, RangeError, "radius 1"),
         (torch.zeros(1, 4, 5), torch.zeros(4, 5), {"steps": -1}, RangeError, "-1 steps"),
         (torch.zeros(1, 4, 5), torch.zeros(4, 5), {"beta": -1.0}, RangeError, "beta -1"),
+        (torch.zeros(1, 4, 5), torch.zeros(4, 5), {"beta": 0.0}, RangeError, "beta 0.0"),
     ],
 )
 def test_what_cannot_be_walked_is_refused(maps, boundary, settings, error, words):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from orandnet_core.metrics import (
+    ImageCounts,
     confusion,
     image_counts,
     image_traits,
@@ -32,6 +33,12 @@ def test_an_image_without_counted_pixels_has_no_score():
     scores = per_image(counts, 0.5)
     assert scores.image_ids == ("x",)
     assert np.isnan(scores.iou).all()
+
+
+def test_no_image_has_no_row():
+    scores = per_image(ImageCounts.merged([], 3), 0.5)
+    assert scores.image_ids == ()
+    assert scores.precision.shape == scores.recall.shape == scores.iou.shape == scores.f1.shape == (0,)
 
 
 def test_blocks_do_not_change_the_scores(make_images, count_images, monkeypatch):

@@ -66,6 +66,16 @@ def test_features_are_means_over_counted_pixels():
         assert features[cell, -1] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 40), (10, 15), (15, 3), (16, 1)])
+def test_a_cell_has_at_least_a_pixel(size_hw):
+    photo = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+    features, cells, shares = cell_features(photo, np.ones(size_hw, bool))
+    np.testing.assert_array_equal(np.unique(cells), np.arange(len(features)))
+    np.testing.assert_array_equal(shares, 1)
+    learned = learn_backgrounds([background_cells(photo, np.zeros(size_hw, np.uint8))])
+    assert learned.of_pixels(photo, np.zeros(size_hw, np.uint8)).shape == size_hw
+
+
 def test_names_are_all_different():
     centres = np.tile([0.5, 0, 0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.5], (3, 1))
     assert Backgrounds(centres, np.ones(9)).names == (
