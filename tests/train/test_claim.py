@@ -50,10 +50,10 @@ from train.ranks import rank_and_ranks
 
 store, (rank, _) = MaskStore(Path(sys.argv[1])), rank_and_ranks()
 together.join()
-# The last one looks late, and the first clears late: neither may harm what the others have made since.
+# Each looks before the other has cleared: the later one would clear what the earlier has made since.
 remove = claim.shutil.rmtree
-claim.shutil.rmtree = lambda root: (time.sleep(0.5), remove(root))
-time.sleep(rank)
+claim.shutil.rmtree = lambda root: (time.sleep(1), remove(root))
+time.sleep(rank / 2)
 try:
     claim.claim(store, json.loads(sys.argv[2]), anew=sys.argv[3] == "anew")
     (store.root / f"made by {rank}").touch()
