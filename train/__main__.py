@@ -67,6 +67,16 @@ def main(argv: Sequence[str]) -> int:
     except OrandnetError as error:
         print(f"error: {error}", file=sys.stderr)
         return MISTAKE
+    except RuntimeError as error:
+        operation, unrepeatable, _ = str(error).partition(" does not have a deterministic implementation")
+        if not unrepeatable:
+            raise
+        print(
+            f"error: --deterministic: {operation} gives other numbers each time on this GPU: "
+            "run the same command without it, or change the setting that needs this operation",
+            file=sys.stderr,
+        )
+        return MISTAKE
     except BrokenPipeError:
         # `... | head` has read enough; without this Python complains once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

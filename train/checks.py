@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from train.device_queue import devices
+from train.device_queue import VISIBLE, devices, visible_devices
 from train.forecast import duration, free_bytes, size, together
 from train.pace import Estimate
 
@@ -69,7 +69,8 @@ def _device(device: str, need: Estimate, is_known: bool) -> Check:
 
 def _gpu(device: str, need: Estimate, is_known: bool) -> Check:
     """Compare with what `nvidia-smi` says is free, if it says so."""
-    ask = ["nvidia-smi", f"--id={device.removeprefix('cuda:')}", "--format=csv,noheader,nounits"]
+    card = visible_devices(device, os.environ.get(VISIBLE))[VISIBLE]
+    ask = ["nvidia-smi", f"--id={card}", "--format=csv,noheader,nounits"]
     try:
         said = subprocess.run(
             [*ask, "--query-gpu=name,memory.free,memory.total"], capture_output=True, text=True, timeout=10

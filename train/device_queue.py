@@ -1,8 +1,10 @@
 """One job a device: the others wait in the order in which they came."""
 
 import fcntl
+import os
 import platform
 import re
+from itertools import takewhile
 from pathlib import Path
 from typing import IO
 
@@ -10,6 +12,8 @@ from orandnet_core.errors import JobError
 from train import locks
 
 DEVICE = re.compile(r"cpu|mps|cuda:\d+")
+DEVICE_FILES = Path("/dev")
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class Ticket:
@@ -63,8 +67,9 @@ def _number(path: Path) -> int:
 
 def devices() -> list[str]:
     """What a job can run on, the fastest first; found without importing torch."""
-    cards = sorted(Path("/dev").glob("nvidia[0-9]*"))
-    found = [f"cuda:{index}" for index in range(len(cards))]
+    cards = len(list(DEVICE_FILES.glob("nvidia[0-9]*")))
+    names = _visible_names(os.environ.get(VISIBLE), cards) if cards else []
+    found = [f"cuda:{index}" for index in range(len(names))]
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         found.append("mps")
     return [*found, "cpu"]
@@ -86,17 +91,23 @@ def visible_devices(device: str, visible: str | None) -> dict[str, str]:
 
     Args:
         device: `cpu`, `mps` or `cuda:<n>`, n counted among those visible here.
-        visible: CUDA_VISIBLE_DEVICES as it is here; None where it is not set.
+        visible: CUDA_VISIBLE_DEVICES as it is here; None where it is not set, which shows all.
 
     Raises:
         JobError: there is no n-th GPU among those that are visible.
     """
     if not device.startswith("cuda:"):
-        return {"CUDA_VISIBLE_DEVICES": ""}
+        return {VISIBLE: ""}
     index = int(device.removeprefix("cuda:"))
-    if visible is None:
-        return {"CUDA_VISIBLE_DEVICES": str(index)}
-    names = [name.strip() for name in visible.split(",") if name.strip()]
+    names = _visible_names(visible, index + 1)
     if index >= len(names):
-        raise JobError(f"device {device}: CUDA_VISIBLE_DEVICES={visible} shows {len(names)} GPUs")
-    return {"CUDA_VISIBLE_DEVICES": names[index]}
+        raise JobError(f"device {device}: {VISIBLE}={visible} shows {len(names)} GPUs")
+    return {VISIBLE: names[index]}
+
+
+def _visible_names(visible: str | None, cards: int) -> list[str]:
+    """What CUDA calls each visible GPU, a number or an id; a negative one ends its list."""
+    if visible is None:
+        return [str(card) for card in range(cards)]
+    names = (name.strip() for name in visible.split(",") if name.strip())
+    return list(takewhile(lambda name: not name.startswith("-"), names))

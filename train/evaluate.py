@@ -118,9 +118,7 @@ def evaluate(
     for split in splits:
         for inference in inferences(recipe.evaluate):
             store = inference.store(run_dir, split)
-            if together.is_main():
-                claim(store, _card(inference, dataset, split, weights_sha256), anew=anew)
-            together.wait()
+            claim(store, _card(inference, dataset, split, weights_sha256), anew=anew)
             made.append(_predict(segmenter, dataset, split, store, inference.config, run_dir, shard))
     together.wait()
     found = ""

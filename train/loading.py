@@ -9,10 +9,14 @@ import signal
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from train.ranks import own_cores
 
-def loading_processes(ranks: int = 1) -> int:
-    """Loading processes of each rank: half the cores, shared."""
-    return max(1, min(8, (os.cpu_count() or 2) // (2 * ranks)))
+MOST = 8
+
+
+def loading_processes() -> int:
+    """How many processes load for this one: one for two of its own cores."""
+    return max(1, min(MOST, own_cores() // 2))
 
 
 def started(loader: Iterable[Any]) -> Iterator[Any]:

@@ -19,7 +19,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from orandnet_core.errors import CheckpointError
+from orandnet_core.errors import CheckpointError, ConfigError
 from train.checkpoints import Checkpoints
 from train.interruption import Interrupted
 from train.loading import started
@@ -109,6 +109,7 @@ def fit(
 
     Raises:
         CheckpointError: the checkpoint belongs to a run with another config, or cannot be written.
+        ConfigError: the loss or its gradient is no number any more; the last checkpoint is from before.
         Interrupted: SIGTERM came; the state is saved.
     """
     checkpoints = Checkpoints(run_dir / stage / "checkpoints")
@@ -140,7 +141,7 @@ def fit(
             factor = rate_factor(step, config)
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
-            losses.append(_step(model, optimizer, loss_of, micro_batches, config, accelerator, step))
+            losses.append(_step(model, optimizer, loss_of, micro_batches, config, accelerator, stage, step))
             done = step + 1
             images += size_at(step)
             figures: dict[str, float] = {}
@@ -160,6 +161,7 @@ def fit(
             progress.advance(1, **figures)
             if _agreed(termination.asked, accelerator):
                 save(done)
+                accelerator.wait_for_everyone()  # a process that ends may take the one that saves with it
                 raise Interrupted(f"{stage}: stopped after step {done}, resumable")
             if time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
                 save(done)
@@ -172,7 +174,7 @@ def _size_at(batch_size: BatchSize) -> Callable[[int], int]:
 
 
 def _agreed(asked: bool, accelerator: Accelerator) -> bool:
-    """Whether any process was asked to stop: all must after the same step, or one waits for ever."""
+    """Whether any process has this to say: all must act on it after the same step, or one waits for ever."""
     if accelerator.num_processes == 1:
         return asked
     if asked:
@@ -180,7 +182,7 @@ def _agreed(asked: bool, accelerator: Accelerator) -> bool:
     return accelerator.check_trigger()
 
 
-def _step(model, optimizer, loss_of, micro_batches, config, accelerator, step) -> float:
+def _step(model, optimizer, loss_of, micro_batches, config, accelerator, stage, step) -> float:
     torch.manual_seed(config.seed * 1_000_003 + step * accelerator.num_processes + accelerator.process_index)
     total = 0.0
     for part in range(config.accumulate):
@@ -190,7 +192,15 @@ def _step(model, optimizer, loss_of, micro_batches, config, accelerator, step) -
             loss = loss_of(model, batch) / config.accumulate
             accelerator.backward(loss)
         total += loss.item()
-    accelerator.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], config.clip_norm)
+    norm = accelerator.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], config.clip_norm)
+    # Gradients that overflow in float16 are no divergence: the scaler leaves the step out, and scales less.
+    finite = math.isfinite(total) and (accelerator.scaler is not None or math.isfinite(norm))
+    if _agreed(not finite, accelerator):
+        part, rate = stage.removeprefix("classify-"), optimizer.param_groups[-1]["lr"]
+        raise ConfigError(
+            f"{stage}: diverged at step {step + 1}, where the loss is {total:.4g}, the gradient's norm "
+            f"{norm:.4g}, the learning rate {rate:.3g}: lower {part}.learning_rate or {part}.clip_norm"
+        )
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return total

@@ -6,7 +6,6 @@ pipe and end as well.
 """
 
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 
 from orandnet_core.errors import ConfigError
 from train.interruption import Interrupted
+from train.ranks import own_cores
 
 Item = TypeVar("Item")
 
@@ -45,15 +45,8 @@ class Died:
 
 
 def process_count(workers: int) -> int:
-    """How many processes `workers` asks for: 0 is one for every core that this process may use.
-
-    Processes that torchrun or srun started on one machine share its cores.
-    """
-    if workers > 0:
-        return workers
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    """How many processes `workers` asks for: 0 is one for each of this process's own cores."""
+    return workers or own_cores()
 
 
 def in_processes(

@@ -1,4 +1,4 @@
-"""Which of the processes of one launch this is; torch is not needed to know it.
+"""Which of the processes of one launch this is, and its share of the machine; no torch is needed to know it.
 
 torchrun and accelerate say it by RANK and WORLD_SIZE. srun says it in words of its own, which
 `join_slurm_step` translates, so that `srun python -m train run ...` works as it stands.
@@ -41,9 +41,34 @@ def join_slurm_step(environ: MutableMapping[str, str] = os.environ) -> None:
         RANK=environ["SLURM_PROCID"],
         WORLD_SIZE=tasks,
         LOCAL_RANK=environ["SLURM_LOCALID"],
+        LOCAL_WORLD_SIZE=str(
+            tasks_of_node(environ["SLURM_STEP_TASKS_PER_NODE"], int(environ["SLURM_NODEID"]))
+        ),
         MASTER_ADDR=environ.get("MASTER_ADDR") or first_host(environ["SLURM_STEP_NODELIST"]),
         MASTER_PORT=environ.get("MASTER_PORT") or str(port),
     )
+
+
+def own_cores(environ: Mapping[str, str] = os.environ) -> int:
+    """How many cores are this process's own: its share of those that it may use.
+
+    Slurm says how many a task has, whether it binds the task to them or not. torchrun lets each of its
+    processes use all that it has itself.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    if "SLURM_CPUS_PER_TASK" in environ and "TORCHELASTIC_RUN_ID" not in environ:
+        return min(cores, int(environ["SLURM_CPUS_PER_TASK"]))
+    return max(1, cores // int(environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def tasks_of_node(counts: str, node: int) -> int:
+    """How many tasks a node has, from 0, by Slurm's list: in `4(x2),3` the third has 3."""
+    tasks = []
+    for count in counts.split(","):
+        number, _, times = count.rstrip(")").partition("(x")
+        tasks += [int(number)] * int(times or 1)
+    return tasks[node]
 
 
 def first_host(nodes: str) -> str:

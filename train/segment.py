@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import timm.layers
 import timm.optim
 import torch
 from accelerate import Accelerator
@@ -81,7 +82,7 @@ def segment(recipe: Recipe, dataset: Dataset, run_dir: Path) -> dict[str, object
         model = model.to(memory_format=torch.channels_last)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
         # A share of a batch is too small for statistics of its own; there is no such thing on a CPU.
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        model = with_shared_statistics(model)
     unit = accelerator.num_processes * config.accumulate
     schedule = _schedule(config, len(image_ids), network.stride, unit)
     loop = LoopConfig(
@@ -132,6 +133,15 @@ def segment(recipe: Recipe, dataset: Dataset, run_dir: Path) -> dict[str, object
         write_result(run_dir / STAGE, result)
     accelerator.wait_for_everyone()
     return result
+
+
+def with_shared_statistics(model: nn.Module) -> nn.Module:
+    """The model, its batch normalisation over the images of all processes.
+
+    It is timm's conversion, as torch's knows nothing of the activations inside timm's normalisation
+    layers and would leave them out.
+    """
+    return timm.layers.convert_sync_batchnorm(model)
 
 
 def weight_of_share(masks: Tensor, accelerator: Accelerator) -> Tensor | float:

@@ -75,7 +75,7 @@ def training_loader(
     return DataLoader(
         samples,
         batch_sampler=sampler,
-        num_workers=loading_processes(ranks),
+        num_workers=loading_processes(),
         worker_init_fn=leave_group,
         pin_memory=accelerator.device.type == "cuda",
         collate_fn=collate_fn,

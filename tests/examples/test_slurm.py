@@ -17,13 +17,13 @@ FOLDER = ROOT / "examples" / "slurm"
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """`srun`, `scontrol` and a Python that note their arguments, a line each, and exit as they are told."""
+    """`srun`, `scontrol` and a Python that note their arguments and environment, and exit as told."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("srun", "scontrol", "python"):
-        script = (
-            f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/{name}.txt\nexit "${{{name.upper()}_EXIT:-0}}"\n'
-        )
+        exit_code = f"${{{name.upper()}_EXIT:-0}}"
+        noted = f'printf "%s\\n" "$@" > {tmp_path}/{name}.txt; env > {tmp_path}/{name}.env'
+        script = f'#!/bin/sh\n{noted}\nexit "{exit_code}"\n'
         (folder / name).write_text(script)
         (folder / name).chmod(0o755)
     return folder
@@ -67,6 +67,13 @@ def test_a_run_is_one_step_of_all_processes(tools):
     args = parsed(words[4:])
     assert (args.named, args.data) == ("voc12_paper", Path("my data"))
     assert asked(tools, "scontrol") is None
+
+
+def test_a_process_gets_the_cores_that_the_job_asks_for_each(tools):
+    """srun no longer takes sbatch's --cpus-per-task over: it must be told."""
+    assert submitted("run.sbatch", tools, "scenes", SLURM_CPUS_PER_TASK="6") == 0
+    environ = (tools.parent / "srun.env").read_text().splitlines()
+    assert {"SRUN_CPUS_PER_TASK=6", "OMP_NUM_THREADS=6"} <= set(environ)
 
 
 @pytest.mark.parametrize(("code", "again"), [("143", ["requeue", "17"]), ("2", None)])

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from orandnet_core.segmentation_loss import cross_entropy, smoothed_bce
 
@@ -24,6 +25,29 @@ def decided():
 def test_cross_entropy_is_its_formula():
     losses = [math.log(sum(map(math.exp, scores))) - scores[label] for scores, label in decided()]
     assert cross_entropy(SCORES, MASKS).item() == pytest.approx(sum(losses) / len(losses))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cross_entropy_is_torchs_without_the_operation_that_a_gpu_cannot_repeat(dtype):
+    scores = [SCORES.to(dtype, copy=True).requires_grad_() for _ in range(2)]
+    ours = cross_entropy(scores[0], MASKS)
+    theirs = F.cross_entropy(scores[1], MASKS, ignore_index=255)
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+    ours.backward()
+    theirs.backward()
+    torch.testing.assert_close(scores[0].grad, scores[1].grad, atol=1e-7, rtol=1e-6)
+    assert any("NllLoss" in name for name in operations(theirs))
+    assert not any("NllLoss" in name for name in operations(ours))
+
+
+def operations(value: torch.Tensor) -> set[str]:
+    """The names of all that a value was made by, with a gradient."""
+    names, waiting = set(), [value.grad_fn]
+    while waiting:
+        function = waiting.pop()
+        names.add(function.name())
+        waiting += [before for before, _ in function.next_functions if before]
+    return names
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])

@@ -80,6 +80,16 @@ def test_a_gpu_is_asked_for_its_memory(machine, tmp_path, gpu, need_gb, state, s
     assert said in words
 
 
+@pytest.mark.parametrize(("visible", "card"), [(None, "0"), ("3", "3"), ("GPU-ab,GPU-cd", "GPU-ab")])
+def test_the_card_that_is_asked_is_the_one_that_the_job_gets(machine, tmp_path, monkeypatch, visible, card):
+    machine(gpu="NVIDIA A30, 20000, 24000")
+    (tmp_path / "bin" / "nvidia-smi").write_text('#!/bin/sh\necho "card $1, 20000, 24000"\n')
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert found([needs()], tmp_path, "cuda:0")["Device"][1].startswith(f"card --id={card}, 20 of")
+
+
 def test_a_card_without_its_tool_is_doubtful(machine, tmp_path):
     machine(gpu="")
     assert found([needs()], tmp_path, "cuda:0")["Device"][0] == "doubtful"

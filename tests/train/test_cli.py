@@ -83,6 +83,12 @@ def test_the_exit_code_is_the_commands(command):
             "error: No space left on device: /runs/x/result.json. Free some disk space and run the same "
             "command again: what is finished is kept, and training goes on from its last checkpoint\n",
         ),
+        (
+            RuntimeError("nll_loss2d does not have a deterministic implementation, but you set ..."),
+            2,
+            "error: --deterministic: nll_loss2d gives other numbers each time on this GPU: run the same "
+            "command without it, or change the setting that needs this operation\n",
+        ),
     ],
 )
 def test_what_is_foreseen_is_one_line(command, capsys, error, code, said):
@@ -92,7 +98,7 @@ def test_what_is_foreseen_is_one_line(command, capsys, error, code, said):
     assert (captured.out, captured.err) == ("", said)
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError(), OSError(5, "Input/output error")])
+@pytest.mark.parametrize("error", [ZeroDivisionError(), OSError(5, "Input/output error"), RuntimeError("x")])
 def test_what_is_not_foreseen_keeps_its_traceback(command, error):
     command.main = raising(error)
     with pytest.raises(type(error)):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from orandnet_core.errors import JobError
-from train import locks
+from train import device_queue, locks
 from train.device_queue import Ticket, check_device, devices, visible_devices
 
 
@@ -98,6 +98,29 @@ def test_a_job_sees_its_own_device_only(device, visible, expected):
 def test_a_gpu_that_is_not_there(monkeypatch):
     with pytest.raises(JobError, match="shows 1 GPUs"):
         visible_devices("cuda:1", "3")
+
+
+@pytest.mark.parametrize(
+    ("visible", "count"),
+    [(None, 3), ("2", 1), ("0,2", 2), ("GPU-ab, GPU-cd", 2), ("", 0), ("-1", 0), ("1,-1,2", 1)],
+)
+def test_only_the_gpus_that_are_visible_are_offered(tmp_path, monkeypatch, visible, count):
+    for name in ("nvidia0", "nvidia1", "nvidia2", "nvidiactl"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(device_queue, "DEVICE_FILES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    offered = [device for device in devices() if device.startswith("cuda:")]
+    assert offered == [f"cuda:{index}" for index in range(count)]
+    for device in offered:
+        visible_devices(device, visible)
+
+
+def test_a_machine_without_a_gpu_shows_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(device_queue, "DEVICE_FILES", tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert not any(device.startswith("cuda") for device in devices())
 
 
 def test_there_is_always_a_device():

@@ -10,7 +10,7 @@ import pytest
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from train.loading import leave_group, started
+from train.loading import leave_group, loading_processes, started
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,6 +23,15 @@ class Groups(TorchDataset):
 
     def __getitem__(self, index: int) -> int:
         return os.getpgid(0)
+
+
+@pytest.mark.parametrize(
+    ("cores", "ranks", "processes"), [(32, 1, 8), (32, 4, 4), (2, 1, 1), (1, 1, 1), (6, 8, 1)]
+)
+def test_a_process_loads_with_half_of_its_own_cores(monkeypatch, cores, ranks, processes):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))
+    assert loading_processes() == processes
 
 
 def test_a_loading_process_has_a_group_of_its_own():

@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from orandnet_core.errors import CheckpointError
+from orandnet_core.errors import CheckpointError, ConfigError
 from train.checkpoints import Checkpoints
 from train.loop import Interrupted, LoopConfig, batches, fit, image_stream, rate_factor
 
@@ -153,6 +153,101 @@ def test_sigterm_saves_and_the_rest_follows(tmp_path):
         train(tmp_path / "cut", die_at=5, how=signal.SIGTERM)
     resumed = train(tmp_path / "cut")
     assert all(torch.equal(a, b) for a, b in zip(resumed, expected, strict=True))
+
+
+STOPPED_TOGETHER = """
+import sys, time
+sys.path[:0] = sys.argv[1:3]
+import signal, test_loop
+from pathlib import Path
+from train.checkpoints import Checkpoints
+from train.loop import Interrupted
+from train.ranks import rank_and_ranks
+save, rank = Checkpoints.save, rank_and_ranks()[0]
+
+def slowly(*args):
+    time.sleep(2)
+    save(*args)
+
+Checkpoints.save = slowly
+try:
+    test_loop.train(Path(sys.argv[3]), die_at=5 if rank else None, how=signal.SIGTERM)
+except Interrupted:
+    print(sorted(path.name for path in Path(sys.argv[3]).glob("fit/checkpoints/*")))
+"""
+
+
+def test_a_process_that_is_stopped_waits_for_the_one_that_saves(tmp_path):
+    def started(rank: int) -> subprocess.Popen:
+        environ = {
+            "RANK": str(rank),
+            "WORLD_SIZE": "2",
+            "LOCAL_RANK": str(rank),
+            "ACCELERATE_USE_CPU": "true",
+        }
+        environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533"}
+        folders = [str(ROOT), str(Path(__file__).parent), str(tmp_path)]
+        return subprocess.Popen(
+            [sys.executable, "-c", STOPPED_TOGETHER, *folders],
+            env=os.environ | environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    told = [process.communicate(timeout=240) for process in [started(rank) for rank in range(2)]]
+    assert [out.strip() for out, _ in told] == ["['step-6.pt']", "['step-6.pt']"], told
+
+
+def slope(run_dir, rate, loss_of, config=CONFIG, accelerator=None):
+    """Train a single weight, from 1."""
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    optimizer = torch.optim.SGD([{"params": model.parameters(), "lr": rate, "initial_lr": rate}])
+    fit(
+        model,
+        optimizer,
+        loss_of,
+        lambda step: (torch.ones(1, 1) for _ in range(step, config.steps)),
+        config,
+        accelerator or Accelerator(cpu=True),
+        run_dir=run_dir,
+        stage="classify-cnn",
+        batch_size=1,
+    )
+    return model
+
+
+@pytest.mark.usefixtures("every_step")
+@pytest.mark.parametrize(
+    ("loss_of", "said"),
+    [
+        (lambda model, batch: model(batch).pow(4).sum() * 1e9, r"at step \d+, where the loss is (inf|nan)"),
+        # A slope without end where the loss is a number.
+        (lambda model, batch: (model(batch) * 0).sqrt().sum(), "at step 1, where the loss is 0, .*norm nan"),
+    ],
+)
+def test_a_training_that_diverges_stops_before_it_spoils_its_checkpoints(tmp_path, loss_of, said):
+    config = LoopConfig(steps=400, seed=0, identity="", clip_norm=1e30, warmup_share=0.0, log_every=1)
+    with pytest.raises(ConfigError, match=f"classify-cnn: diverged {said}.*lower cnn.learning_rate"):
+        slope(tmp_path, 1.0, loss_of, config)
+    for path in (tmp_path / "classify-cnn" / "checkpoints").glob("*"):
+        assert torch.load(path, weights_only=True)["model"]["weight"].isfinite().all()
+    lines = (tmp_path / "metrics.jsonl").read_text()
+    assert "NaN" not in lines
+    assert "Infinity" not in lines
+
+
+def test_a_step_that_float16_cannot_hold_is_left_out_and_training_goes_on(tmp_path):
+    """Gradients without end are how the scaler finds a factor that fits."""
+    accelerator = Accelerator(cpu=True)
+    accelerator.state._mixed_precision, accelerator.native_amp = "fp16", True  # refused without a GPU
+    accelerator.scaler = torch.amp.GradScaler("cpu")
+    model = slope(
+        tmp_path, 0.1, lambda model, batch: model(batch).square().sum() * 8, accelerator=accelerator
+    )
+    assert accelerator.scaler.get_scale() < 2.0**16
+    assert 0 <= model.weight.item() < 1
 
 
 @pytest.mark.usefixtures("every_step")

@@ -11,7 +11,7 @@ import pytest
 
 from orandnet_core.errors import ConfigError
 from train.per_image import for_each_image, share_of
-from train.ranks import first_host, join_slurm_step, rank_and_ranks
+from train.ranks import first_host, join_slurm_step, own_cores, rank_and_ranks, tasks_of_node
 from train.workspace import ROOT
 
 
@@ -36,6 +36,8 @@ SRUN = {
     "SLURM_STEP_NUM_TASKS": "8",
     "SLURM_PROCID": "5",
     "SLURM_LOCALID": "1",
+    "SLURM_NODEID": "1",
+    "SLURM_STEP_TASKS_PER_NODE": "4,3,1",
     "SLURM_STEP_NODELIST": "gpu[03-04],gpu9",
 }
 
@@ -45,6 +47,7 @@ def test_srun_is_translated():
     join_slurm_step(environ)
     assert rank_and_ranks(environ) == (5, 8)
     assert environ["LOCAL_RANK"] == "1"
+    assert environ["LOCAL_WORLD_SIZE"] == "3"
     assert environ["MASTER_ADDR"] == "gpu03"
     assert 1024 < int(environ["MASTER_PORT"]) < 65536
 
@@ -77,6 +80,36 @@ def test_a_batch_script_is_one_process(environ):
 )
 def test_the_first_host_of_a_list(nodes, first):
     assert first_host(nodes) == first
+
+
+@pytest.mark.parametrize(
+    ("counts", "of_each"),
+    [("4", [4]), ("4(x2)", [4, 4]), ("4(x2),3", [4, 4, 3]), ("1,2(x1),12(x3)", [1, 2, 12, 12, 12])],
+)
+def test_the_tasks_of_each_node(counts, of_each):
+    assert [tasks_of_node(counts, node) for node in range(len(of_each))] == of_each
+
+
+@pytest.mark.parametrize(
+    ("environ", "cores"),
+    [
+        ({}, 32),
+        ({"LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8"}, 8),
+        ({"LOCAL_WORLD_SIZE": "64"}, 1),
+        # srun leaves a task all cores of the job on the node where no plugin binds it.
+        ({"LOCAL_WORLD_SIZE": "4", "SLURM_CPUS_PER_TASK": "6"}, 6),
+        # One task a node, and torchrun in it.
+        ({"LOCAL_WORLD_SIZE": "4", "SLURM_CPUS_PER_TASK": "32", "TORCHELASTIC_RUN_ID": "x"}, 8),
+    ],
+)
+def test_processes_share_the_cores_that_they_may_use(monkeypatch, environ, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(32)), raising=False)
+    assert own_cores(environ) == cores
+
+
+def test_a_task_that_is_bound_to_its_cores_has_all_of_them(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert own_cores(SRUN | {"LOCAL_WORLD_SIZE": "4", "SLURM_CPUS_PER_TASK": "8"}) == 8
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from orandnet_core.errors import CheckpointError, ConfigError, DataError
-from orandnet_core.segmentation import load_segmenter, segment
+from orandnet_core.segmentation import SegmentationNetwork, build_segmenter, load_segmenter, segment
 from orandnet_core.segmentation_loss import cross_entropy
 from train import segment as stage
 from train.config import Recipe, from_dict, override, to_dict
@@ -258,6 +259,24 @@ def test_decoder_and_encoder_learn_at_their_own_rates(recipe, squares, tmp_path,
     assert {group["momentum"] for group in optimizer.param_groups} == {0.8}
     decay_of = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert {decay_of[id(p)] for p in model.parameters() if p.ndim > 1} == {0.2}
+
+
+@pytest.mark.parametrize("encoder", ["tf_efficientnet_lite0", "resnet10t"])
+def test_statistics_over_all_processes_keep_the_activations(encoder):
+    """timm's normalisation layers, as of the default encoder, hold activations."""
+    network = SegmentationNetwork(architecture="deeplabv3plus", encoder=encoder, class_names=("a",))
+    torch.manual_seed(0)
+    model = build_segmenter(network)
+    images = torch.randn(2, 3, 64, 64)
+    model(images)  # statistics that are not those of a fresh network
+    with torch.inference_mode():
+        expected = model.eval()(images)
+        shared = stage.with_shared_statistics(model)
+        assert torch.equal(shared(images), expected)
+    norms = [module for module in shared.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    assert len(norms) > 10
+    assert {isinstance(module, nn.SyncBatchNorm) for module in norms} == {True}
+    assert shared.state_dict().keys() == build_segmenter(network).state_dict().keys()
 
 
 def test_shares_of_a_batch_count_by_their_decided_pixels():
