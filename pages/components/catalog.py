@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from orandnet_core.errors import ConfigError
 from orandnet_core.scenes import is_sample
 from pages.components.selection import DatasetRef
 from train.workspace import cam_stores, run_dir, run_names, sample_dir, workspace_dir
@@ -74,8 +75,26 @@ def added_datasets() -> list[DatasetRef]:
 
 
 def add_dataset(ref: DatasetRef) -> None:
-    """Remember a data set by name, in place of one that was called the same."""
-    rows = [other for other in added_datasets() if other.name != ref.name] + [ref]
+    """Remember a data set; the name that its folder was added under before is given up.
+
+    Raises:
+        ConfigError: it is the sample, or another folder has the name.
+    """
+    root = ref.root.resolve()
+    if root == sample_dir().resolve():
+        raise ConfigError(f"{ref.root} is the built-in sample, which is there as {SAMPLE!r}: choose it")
+    taken = datasets().get(ref.name)
+    if taken is not None and taken.root.resolve() != root:
+        raise ConfigError(f"the name {ref.name!r} is taken by {taken.root}: give {ref.root} another name")
+    _write_added([*(other for other in added_datasets() if other.root.resolve() != root), ref])
+
+
+def remove_dataset(ref: DatasetRef) -> None:
+    """Forget a data set that was added; its files stay."""
+    _write_added([other for other in added_datasets() if other != ref])
+
+
+def _write_added(rows: list[DatasetRef]) -> None:
     path = _added_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")

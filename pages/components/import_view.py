@@ -76,7 +76,9 @@ Answers = tuple[tuple[str, str], ...]
 Picture = tuple[str, np.ndarray]
 
 
-@st.cache_resource(max_entries=8, ttl="1min", show_spinner="Looking at the files", hash_funcs=loaders.by_repr)
+@st.cache_resource(
+    max_entries=8, ttl="1min", show_spinner="Looking at the files", hash_funcs=loaders.by_stamp
+)
 def recognised(ref: DatasetRef, folder: Path, answers: Answers) -> tuple[MapImport, Recognised]:
     """A folder's files and how they are read.
 
