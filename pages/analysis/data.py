@@ -1,7 +1,7 @@
 """Data: what a data set holds, what is wrong with it and what to do about it, and how to add one."""
 
 from functools import partial
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from orandnet_core.datasets import Dataset
 from orandnet_core.datasets.check import Report, check
 from orandnet_core.datasets.check_file import read_report, write_report
 from orandnet_core.datasets.opening import dataset_stamp
+from orandnet_core.datasets.problems import Problem
 from orandnet_core.errors import OrandnetError, StoreError
 from pages.components import catalog, charts, loaders
 from pages.components.chart_style import CHART_CONFIG, MOST_CLASSES
@@ -86,22 +87,23 @@ def show_report(report: Report) -> None:
 @st.fragment
 def show_problems(report: Report) -> None:
     """The findings by kind, errors first, a page of files at a time."""
-    kinds = [
-        (kind, list(found)) for kind, found in groupby(report.problems, key=lambda problem: problem.kind)
-    ]
+    kinds: dict[str, list[Problem]] = {}
+    for problem in report.problems:
+        kinds.setdefault(problem.kind, []).append(problem)
     if not kinds:
         st.success("Every file is in order.", icon=":material/check_circle:")
         return
     totals = report.problems.counts
-    kind, found = st.selectbox(
+    kind = st.selectbox(
         "What was found",
-        kinds,
-        format_func=lambda item: (
-            f"{'Error' if item[1][0].is_error else 'Note'} · {item[0]} · {totals[item[0]]:,}"
+        list(kinds),
+        format_func=lambda kind: (
+            f"{'Error' if kinds[kind][0].is_error else 'Note'} · {kind} · {totals[kind]:,}"
         ),
         key="data_kind",
         width=420,
     )
+    found = kinds[kind]
     pages = -(-len(found) // LISTED)
     page = st.pagination(pages, key=f"data_page_{kind}") if pages > 1 else 1
     listed = list(islice(found, (page - 1) * LISTED, page * LISTED))

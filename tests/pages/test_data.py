@@ -135,6 +135,18 @@ def test_what_was_mended_is_seen_without_a_restart(app: AppTest, own_folder: Pat
     assert page.selectbox(key="split").options == ["train", "test"]
 
 
+def test_findings_follow_what_was_mended(app: AppTest, own_folder: Path):
+    (own_folder / "labels.csv").write_text("image,classes,split\na,cat,train\nb,,train\nc,,val\n")
+    Image.fromarray(np.full((20, 30, 3), 128, np.uint8)).save(own_folder / "images" / "c.jpg")
+    Image.fromarray(np.ones((20, 30), np.uint8)).save(own_folder / "masks" / "b.png")
+    page = added(app, own_folder, "mine")
+    assert findings(page) == {"Note · labels and mask disagree · 2": ["masks/b.png", "masks/c.png"]}
+    (own_folder / "labels.csv").write_text("image,classes,split\na,cat,train\nb,cat,train\nc,,val\n")
+    settled(page.run())
+    assert page.selectbox(key="data_kind").options == ["Note · labels and mask disagree · 1"]
+    assert page.dataframe[0].value["File"].tolist() == ["masks/c.png"]
+
+
 def test_check_again_sees_files_that_were_overwritten(app: AppTest, own_folder: Path):
     (own_folder / "labels.csv").unlink()  # labels are then read from the masks, and remembered
     (own_folder / "classes.txt").write_text("cat\ndog\n")
