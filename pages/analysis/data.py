@@ -100,7 +100,8 @@ def show_problems(report: Report) -> None:
         format_func=lambda kind: (
             f"{'Error' if kinds[kind][0].is_error else 'Note'} · {kind} · {totals[kind]:,}"
         ),
-        key="data_kind",
+        # A browser shows the words that were chosen, count and all, for as long as the key stays.
+        key=f"data_kind_{task_key(*map(str, totals.items()))}",
         width=420,
     )
     found = kinds[kind]
