@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from orandnet_core.array_files import write_atomically
 from orandnet_core.errors import ConfigError
 from orandnet_core.scenes import is_sample
 from pages.components.selection import DatasetRef
@@ -79,6 +80,7 @@ def add_dataset(ref: DatasetRef) -> None:
 
     Raises:
         ConfigError: it is the sample, or another folder has the name.
+        StoreError: the disk refuses.
     """
     root = ref.root.resolve()
     if root == sample_dir().resolve():
@@ -94,15 +96,9 @@ def remove_dataset(ref: DatasetRef) -> None:
     _write_added([other for other in added_datasets() if other != ref])
 
 
-def _write_added(rows: list[DatasetRef]) -> None:
-    path = _added_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_text(
-        json.dumps([{"name": row.name, "kind": row.kind, "root": str(row.root)} for row in rows], indent=2),
-        encoding="utf-8",
-    )
-    partial.replace(path)
+def _write_added(refs: list[DatasetRef]) -> None:
+    rows = [{"name": ref.name, "kind": ref.kind, "root": str(ref.root)} for ref in refs]
+    write_atomically(_added_path(), json.dumps(rows, indent=2).encode())
 
 
 @st.cache_data(ttl=3, max_entries=4, show_spinner=False)
