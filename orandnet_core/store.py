@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 import cv2
@@ -82,8 +82,8 @@ class CamStore:
         self._lock = threading.Lock()
         self._digest_by_id: dict[str, str] = {}
         self._sorted_ids: tuple[str, ...] | None = None
-        self._index_file: tuple[int, int] | None = None  # device and inode: a rebuilt index is another file
-        self._index_read_bytes = 0
+        self._index_stamp: tuple[int, ...] | None = None  # device, inode, size and time of change, when read
+        self._index_read_bytes, self._last_line = 0, b""
         self._fingerprint: tuple[object, str] = (None, "")
 
     def __repr__(self) -> str:
@@ -137,7 +137,7 @@ class CamStore:
         card = json.dumps(self.card, sort_keys=True)
         with self._lock:
             index = self._index()
-            state = (card, self._index_file, self._index_read_bytes)
+            state = (card, self._index_stamp)
             if self._fingerprint[0] != state:
                 digest = hashlib.sha256(card.encode())
                 for image_id in sorted(index):
@@ -227,7 +227,7 @@ class CamStore:
                 lines.append(_index_line(path.read_bytes(), unquote(path.stem)))
         with self._lock:
             write_atomically(self.root / "index.txt", "".join(lines).encode())
-            self._index_file = None
+            self._index_stamp = None
         return damaged
 
     def _path_of(self, image_id: str) -> Path:
@@ -253,26 +253,35 @@ class CamStore:
         path = self.root / "index.txt"
         try:
             stat = path.stat()
+            stamp = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            if stamp != self._index_stamp:
+                with path.open("rb") as file:
+                    self._read_on(file, stamp)
         except FileNotFoundError:
-            self._forget_index(None)
-            return self._digest_by_id
-        if self._index_file != (stat.st_dev, stat.st_ino) or stat.st_size < self._index_read_bytes:
-            self._forget_index((stat.st_dev, stat.st_ino))
-        if stat.st_size > self._index_read_bytes:
-            with path.open("rb") as file:
-                file.seek(self._index_read_bytes)
-                grown = file.read()
-            whole = grown[: grown.rfind(b"\n") + 1]  # a line may still be on its way
-            self._index_read_bytes += len(whole)
-            for line in whole.decode("utf-8", "replace").split("\n"):
-                if match := _INDEX_LINE.fullmatch(line):
-                    self._digest_by_id[unquote(match[2])] = match[1]
-            self._sorted_ids = None
+            self._forget_index()
         return self._digest_by_id
 
-    def _forget_index(self, index_file: tuple[int, int] | None) -> None:
+    def _read_on(self, index: BinaryIO, stamp: tuple[int, ...]) -> None:
+        """Read what was appended since; all of it where the index is another than before."""
+        same_file = self._index_stamp is not None and self._index_stamp[:2] == stamp[:2]
+        # A store that was made anew may get the old inode: what was read last must still be in its place.
+        index.seek(self._index_read_bytes - len(self._last_line))
+        if not same_file or index.read(len(self._last_line)) != self._last_line:
+            self._forget_index()
+            index.seek(0)
+        grown = index.read()
+        whole = grown[: grown.rfind(b"\n") + 1]  # a line may still be on its way
+        for line in whole.decode("utf-8", "replace").split("\n"):
+            if match := _INDEX_LINE.fullmatch(line):
+                self._digest_by_id[unquote(match[2])] = match[1]
+        if whole:
+            self._last_line = whole[whole.rfind(b"\n", 0, -1) + 1 :]
+        self._index_read_bytes += len(whole)
+        self._index_stamp, self._sorted_ids = stamp, None
+
+    def _forget_index(self) -> None:
         self._digest_by_id, self._sorted_ids = {}, None
-        self._index_file, self._index_read_bytes = index_file, 0
+        self._index_stamp, self._index_read_bytes, self._last_line = None, 0, b""
 
 
 def stored_hw(size_hw: tuple[int, int]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from orandnet_core.array_files import file_stamp
 from orandnet_core.datasets.base import Dataset
 from orandnet_core.datasets.coco import coco, is_coco
 from orandnet_core.datasets.folder import folder
@@ -17,6 +18,23 @@ BUILDERS: dict[str, Callable[[Path], Dataset]] = {
     "folder": folder,
     "scenes": scenes,
 }
+
+# What the layouts are opened from, below the devkit of VOC where there is one.
+_FILES_AND_FOLDERS = (
+    "labels.csv",
+    "classes.txt",
+    "cls_labels.npy",
+    "../cls_labels.npy",
+    "cls_labels_coco.npy",
+    "images",
+    "masks",
+    "JPEGImages",
+    "Annotations",
+    "ImageSets/Segmentation",
+    "SegmentationClass",
+    "SegmentationClassAug",
+)
+_SPLIT_FILES = ("ImageSets/Segmentation/*.txt", "annotations/instances_*.json")
 
 
 def open_dataset(root: Path | str, kind: str = "auto") -> Dataset:
@@ -62,3 +80,16 @@ def recognise(root: Path) -> str:
         "(a folder of one's own), for JPEGImages with ImageSets/Segmentation (VOC), and for "
         "annotations/instances_*.json (COCO)"
     )
+
+
+def dataset_stamp(root: Path | str) -> str:
+    """Changes once a data set's labels, classes or splits do, or files come or go in its folders.
+
+    It looks at a few dozen files and folders, however many images there are. What it does not see is a
+    file inside a folder that is overwritten, and what comes or goes in a sub-folder.
+    """
+    root = Path(root)
+    place = find_devkit(root) or root
+    paths = [place / name for name in _FILES_AND_FOLDERS]
+    paths += [path for pattern in _SPLIT_FILES for path in sorted(place.glob(pattern))]
+    return "\n".join(f"{path} {file_stamp(path)}" for path in paths)

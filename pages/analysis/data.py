@@ -1,18 +1,20 @@
 """Data: what a data set holds, what is wrong with it and what to do about it, and how to add one."""
 
 from functools import partial
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 import streamlit as st
 
 from orandnet_core.array_files import file_stamp
-from orandnet_core.datasets import Dataset, open_dataset
+from orandnet_core.datasets import Dataset
 from orandnet_core.datasets.check import Report, check
 from orandnet_core.datasets.check_file import read_report, write_report
+from orandnet_core.datasets.opening import dataset_stamp
+from orandnet_core.datasets.problems import Problem
 from orandnet_core.errors import OrandnetError, StoreError
-from pages.components import catalog, charts
+from pages.components import catalog, charts, loaders
 from pages.components.chart_style import CHART_CONFIG, MOST_CLASSES
 from pages.components.empty import require_dataset
 from pages.components.scores import task_key
@@ -25,6 +27,7 @@ from train.workspace import cache_dir
 ASK_ABOVE_IMAGES = 2000
 LISTED = 20  # findings of a kind at a time
 NAMED = 30  # classes in a line
+FOUND, ADD = "What is there", "Add a data set"  # the tabs
 
 OWN_DATA = """
 ```
@@ -84,22 +87,24 @@ def show_report(report: Report) -> None:
 @st.fragment
 def show_problems(report: Report) -> None:
     """The findings by kind, errors first, a page of files at a time."""
-    kinds = [
-        (kind, list(found)) for kind, found in groupby(report.problems, key=lambda problem: problem.kind)
-    ]
+    kinds: dict[str, list[Problem]] = {}
+    for problem in report.problems:
+        kinds.setdefault(problem.kind, []).append(problem)
     if not kinds:
         st.success("Every file is in order.", icon=":material/check_circle:")
         return
     totals = report.problems.counts
-    kind, found = st.selectbox(
+    kind = st.selectbox(
         "What was found",
-        kinds,
-        format_func=lambda item: (
-            f"{'Error' if item[1][0].is_error else 'Note'} · {item[0]} · {totals[item[0]]:,}"
+        list(kinds),
+        format_func=lambda kind: (
+            f"{'Error' if kinds[kind][0].is_error else 'Note'} · {kind} · {totals[kind]:,}"
         ),
-        key="data_kind",
+        # A browser shows the words that were chosen, count and all, for as long as the key stays.
+        key=f"data_kind_{task_key(*map(str, totals.items()))}",
         width=420,
     )
+    found = kinds[kind]
     pages = -(-len(found) // LISTED)
     page = st.pagination(pages, key=f"data_page_{kind}") if pages > 1 else 1
     listed = list(islice(found, (page - 1) * LISTED, page * LISTED))
@@ -126,32 +131,52 @@ def add_form() -> None:
     st.markdown(OWN_DATA)
     with st.form("data_add", border=False):
         columns = st.columns([0.5, 0.25, 0.25], vertical_alignment="bottom")
-        root = columns[0].text_input("Folder", placeholder="/data/my_data", key="data_root")
-        name = columns[1].text_input("Name", placeholder="the folder's", key="data_name")
-        if (
-            columns[2].form_submit_button("Add data set", icon=":material/add:", width="stretch")
-            and root.strip()
-        ):
-            _add(Path(root.strip()).expanduser(), name.strip())
+        columns[0].text_input("Folder", placeholder="/data/my_data", key="data_root")
+        columns[1].text_input("Name", placeholder="the folder's", key="data_name")
+        columns[2].form_submit_button("Add data set", icon=":material/add:", width="stretch", on_click=_add)
+    if refused := st.session_state.pop("data_refused", None):
+        st.error(refused, title="Not added", icon=":material/error:")
     st.markdown("VOC 2012 with the masks of SBD (2 GB) comes by a command:")
     st.code("python -m train data download ~/data", language="shell")
 
 
-def _add(root: Path, name: str) -> None:
-    try:
-        dataset = open_dataset(root)
-    except OrandnetError as error:
-        st.error(str(error), title="Not added", icon=":material/error:")
+def _add() -> None:
+    """Add what the form says and choose it; a callback, so that the sidebar is drawn with it."""
+    state = st.session_state
+    if not state["data_root"].strip():
         return
-    named = name or root.resolve().name
-    catalog.add_dataset(DatasetRef(named, "auto", root.resolve()))
-    splits = ", ".join(f"{split} {len(ids):,}" for split, ids in dataset.splits.items())
-    st.success(
-        f"{len(dataset.class_names)} classes; {splits}. Choose **{named}** in the sidebar.", title="Added"
-    )
+    root = Path(state["data_root"].strip()).expanduser().resolve()
+    ref = DatasetRef(state["data_name"].strip() or root.name, "auto", root)
+    try:
+        dataset = loaders.open_dataset_cached(ref)
+        catalog.add_dataset(ref)
+    except OrandnetError as error:
+        state["data_refused"] = str(error)
+        return
+    state.update(dataset=ref.name, data_tab=FOUND, data_root="", data_name="")
+    images = sum(map(len, dataset.splits.values()))
+    st.toast(f"Added “{ref.name}”: {images:,} images", icon=":material/database:")
 
 
-def check_of(dataset: Dataset) -> Report | None:
+def offer_removal(ref: DatasetRef) -> None:
+    """A button that takes a data set off the list, where it was added to it."""
+    if ref not in catalog.added_datasets():
+        return
+    runs = len(catalog.runs_on(ref))
+    kept = f"{runs:,} run{'s were' if runs > 1 else ' was'} made on it: while there are runs, it stays."
+    st.button(
+        "Take off the list", icon=":material/playlist_remove:", type="tertiary", disabled=runs > 0,
+        help=kept if runs else "Its files stay where they are.", on_click=_remove, args=(ref,),
+    )  # fmt: skip
+
+
+def _remove(ref: DatasetRef) -> None:
+    catalog.remove_dataset(ref)
+    st.session_state["dataset"] = catalog.SAMPLE
+    st.toast(f"“{ref.name}” is off the list; its files stay.", icon=":material/playlist_remove:")
+
+
+def check_of(ref: DatasetRef, dataset: Dataset) -> Report | None:
     """The report, made once in the background and kept; None while progress is drawn instead.
 
     It is another data set once labels or splits change, or a file comes or goes in its folders.
@@ -159,7 +184,7 @@ def check_of(dataset: Dataset) -> Report | None:
     images = sum(map(len, dataset.splits.values()))
     folders = map(file_stamp, (*dataset.image_dirs, *dataset.mask_dirs))
     prints = (dataset.fingerprint(split) for split in dataset.splits)
-    key = task_key("check", str(dataset.root), *prints, *folders)
+    key = task_key("check", dataset_stamp(ref.root), *prints, *folders)
     path = cache_dir() / "checks" / f"{key}.json"
     found = result_or_progress(
         key,
@@ -170,7 +195,8 @@ def check_of(dataset: Dataset) -> Report | None:
     )
     if found is not None:
         st.button(
-            "Check again", icon=":material/refresh:", type="tertiary", on_click=_forget, args=(key, path),
+            "Check again", icon=":material/refresh:", type="tertiary", on_click=_forget,
+            args=(ref, key, path),
             help="For files that were replaced by others of the same name.",
         )  # fmt: skip
     return found
@@ -185,21 +211,26 @@ def _checked(dataset: Dataset, path: Path, progress: Progress) -> Report:
         return report
 
 
-def _forget(key: str, path: Path) -> None:
+def _forget(ref: DatasetRef, key: str, path: Path) -> None:
+    loaders.forget(ref)
     path.unlink(missing_ok=True)
     task_board().forget(key)
 
 
-found_tab, add_tab = st.tabs(["What is there", "Add a data set"])
+found_tab, add_tab = st.tabs([FOUND, ADD], key="data_tab", on_change="rerun")
 with add_tab:
     add_form()
 with found_tab:
-    opened = require_dataset(current_selection())
+    selection = current_selection()
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        about = st.container(width="stretch")
+        offer_removal(selection.dataset)
+    opened = require_dataset(selection)
     more = len(opened.class_names) - NAMED
-    st.caption(
+    about.caption(
         f"`{opened.root}` · {len(opened.class_names):,} classes: {', '.join(opened.class_names[:NAMED])}"
         + (f" and {more:,} more" if more > 0 else "")
     )
-    checked = check_of(opened)
+    checked = check_of(selection.dataset, opened)
     if checked is not None:
         show_report(checked)

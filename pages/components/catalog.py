@@ -6,6 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from orandnet_core.array_files import write_atomically
+from orandnet_core.errors import ConfigError
 from orandnet_core.scenes import is_sample
 from pages.components.selection import DatasetRef
 from train.workspace import cam_stores, run_dir, run_names, sample_dir, workspace_dir
@@ -74,16 +76,29 @@ def added_datasets() -> list[DatasetRef]:
 
 
 def add_dataset(ref: DatasetRef) -> None:
-    """Remember a data set by name, in place of one that was called the same."""
-    rows = [other for other in added_datasets() if other.name != ref.name] + [ref]
-    path = _added_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_text(
-        json.dumps([{"name": row.name, "kind": row.kind, "root": str(row.root)} for row in rows], indent=2),
-        encoding="utf-8",
-    )
-    partial.replace(path)
+    """Remember a data set; the name that its folder was added under before is given up.
+
+    Raises:
+        ConfigError: it is the sample, or another folder has the name.
+        StoreError: the disk refuses.
+    """
+    root = ref.root.resolve()
+    if root == sample_dir().resolve():
+        raise ConfigError(f"{ref.root} is the built-in sample, which is there as {SAMPLE!r}: choose it")
+    taken = datasets().get(ref.name)
+    if taken is not None and taken.root.resolve() != root:
+        raise ConfigError(f"the name {ref.name!r} is taken by {taken.root}: give {ref.root} another name")
+    _write_added([*(other for other in added_datasets() if other.root.resolve() != root), ref])
+
+
+def remove_dataset(ref: DatasetRef) -> None:
+    """Forget a data set that was added; its files stay."""
+    _write_added([other for other in added_datasets() if other != ref])
+
+
+def _write_added(refs: list[DatasetRef]) -> None:
+    rows = [{"name": ref.name, "kind": ref.kind, "root": str(ref.root)} for ref in refs]
+    write_atomically(_added_path(), json.dumps(rows, indent=2).encode())
 
 
 @st.cache_data(ttl=3, max_entries=4, show_spinner=False)

@@ -14,7 +14,7 @@ from pages.components import import_view
 from pages.components.import_files import choose_folder
 from pages.components.import_view import Target
 from pages.components.selection import DatasetRef, Selection, current_selection
-from pages.components.tasks import result_or_progress
+from pages.components.tasks import result_or_progress, task_board
 
 __all__ = ["show_way_in"]
 
@@ -183,14 +183,28 @@ def show_import(maps: MapImport, found: Recognised, dataset: Dataset) -> None:
         st.info("Decide what is open above; then it can be imported.", icon=":material/help:")
     elif to is not None:
         images = f"{len(maps.listing.paths):,} images"
+        key = import_view.task_of(maps, to)
+        _forget_if_gone(key)
         done = result_or_progress(
-            import_view.task_of(maps, to),
+            key,
             f"Importing {images}",
             partial(import_view.run_import, maps, to),
             ask=f"Import {images}",
         )
         if done is not None:
             show_result(done)
+            if to.anew:
+                st.button(
+                    "Import again", icon=":material/refresh:", type="tertiary", on_click=task_board().forget,
+                    args=(key,), help="For files that were replaced by others of the same name.",
+                )  # fmt: skip
+
+
+def _forget_if_gone(key: str) -> None:
+    """Maps that were deleted or replaced since can be imported again."""
+    task = task_board().find(key)
+    if task is not None and task.state == "done" and not task.result.is_there:
+        task_board().forget(key)
 
 
 def show_way_in(selection: Selection, dataset: Dataset) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from orandnet_core.datasets import Dataset
-from orandnet_core.errors import ConfigError, DataError
+from orandnet_core.errors import ConfigError, DataError, StoreError
 from orandnet_core.interchange import MapImport, Recognised, coverage, list_maps, recognise_maps
 from orandnet_core.render import colour_map, overlay, quantised
 from orandnet_core.store import CamStore, resize_maps
@@ -46,7 +46,7 @@ class Target:
         run, source: names; the store is `cams-<source>` of the run.
         folder: the run's.
         data: root of the data set.
-        anew: throw away what the store holds.
+        anew: replace what the store holds.
     """
 
     run: str
@@ -54,6 +54,10 @@ class Target:
     folder: Path
     data: Path
     anew: bool = False
+
+    @property
+    def store(self) -> CamStore:
+        return loaders.store_cached(cams_dir(self.folder, self.source))
 
 
 @dataclass(frozen=True)
@@ -64,19 +68,31 @@ class Imported:
         written: images that are in the store.
         reasons: why the others are not, by image id.
         command: what scores the run in a shell.
+        fingerprint: of the store, when all was in it.
     """
 
     target: Target
     written: int
     reasons: Mapping[str, str]
     command: str
+    fingerprint: str
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the store holds it still: not if it was deleted since, or something else took its place."""
+        try:
+            return self.target.store.fingerprint == self.fingerprint
+        except StoreError:
+            return False
 
 
 Answers = tuple[tuple[str, str], ...]
 Picture = tuple[str, np.ndarray]
 
 
-@st.cache_resource(max_entries=8, ttl="1min", show_spinner="Looking at the files", hash_funcs=loaders.by_repr)
+@st.cache_resource(
+    max_entries=8, ttl="1min", show_spinner="Looking at the files", hash_funcs=loaders.by_stamp
+)
 def recognised(ref: DatasetRef, folder: Path, answers: Answers) -> tuple[MapImport, Recognised]:
     """A folder's files and how they are read.
 
@@ -156,7 +172,7 @@ def run_import(maps: MapImport, to: Target, report: Report) -> Imported:
         StoreError: the store holds something else, or the disk refuses.
     """
     config = recipe_of_run(to.folder, to.data)
-    store = CamStore(cams_dir(to.folder, to.source))
+    store = to.store
     claim(store, maps.card(to.source), anew=to.anew)
     if not (to.folder / "config.json").is_file():
         write_config(config, to.folder)
@@ -164,11 +180,11 @@ def run_import(maps: MapImport, to: Target, report: Report) -> Imported:
     image_ids = tuple(maps.listing.paths)
     for done, image_id in enumerate(image_ids, 1):
         try:
-            if not maps.is_written(store, image_id):
+            if to.anew or not maps.is_written(store, image_id):
                 maps.write(store.root, image_id)
         except (DataError, ValueError) as error:
             reasons[image_id] = str(error)
         report(done, len(image_ids))
     catalog.forget()
     command = f"python -m train score --recipe {to.folder}/config.json --run-dir {to.folder}"
-    return Imported(to, len(image_ids) - len(reasons), reasons, command)
+    return Imported(to, len(image_ids) - len(reasons), reasons, command, store.fingerprint)

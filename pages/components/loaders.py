@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from orandnet_core.datasets import Dataset, open_dataset
+from orandnet_core.datasets.opening import dataset_stamp
 from orandnet_core.errors import StoreError
 from orandnet_core.store import CamStore, StoredCam, resize_maps
 from pages.components.selection import DatasetRef, Selection
@@ -34,14 +35,29 @@ class Maps(NamedTuple):
     mask: np.ndarray | None
 
 
-@st.cache_resource(max_entries=8, ttl="1h", show_spinner=False)
+# What is cached of a data set is made anew once its labels, splits or folders change. `repr`, because
+# Streamlit's own way through nested dataclasses takes longer than what is cached saves.
+by_stamp = {
+    DatasetRef: lambda ref: f"{ref} {dataset_stamp(ref.root)}",
+    Selection: lambda selection: f"{selection} {dataset_stamp(selection.dataset.root)}",
+}
+
+
+@st.cache_resource(max_entries=8, ttl="1h", show_spinner=False, hash_funcs=by_stamp)
 def open_dataset_cached(ref: DatasetRef) -> Dataset:
-    """A data set, opened once.
+    """A data set, opened once for what it holds.
 
     Raises:
         DataError: it is not there or cannot be used.
     """
     return open_dataset(ref.root, ref.kind)
+
+
+def forget(ref: DatasetRef) -> None:
+    """Read a data set from the disk again: its files may have been overwritten, which no stamp shows."""
+    open_dataset_cached.clear(ref)
+    maps_of.clear()
+    bare_image.clear()
 
 
 @st.cache_resource(max_entries=16, ttl="1h", show_spinner=False)
@@ -50,11 +66,7 @@ def store_cached(root: Path) -> CamStore:
     return CamStore(root)
 
 
-# Streamlit's own way through nested dataclasses takes longer than what is cached saves.
-by_repr = {Selection: repr, DatasetRef: repr}
-
-
-@st.cache_resource(max_entries=16, ttl="1h", show_spinner=False, hash_funcs=by_repr)
+@st.cache_resource(max_entries=16, ttl="1h", show_spinner=False, hash_funcs=by_stamp)
 def maps_of(selection: Selection, image_id: str) -> Maps:
     """An image with both sources' CAMs and its mask.
 
@@ -80,7 +92,7 @@ def maps_of(selection: Selection, image_id: str) -> Maps:
     return maps
 
 
-@st.cache_resource(max_entries=16, ttl="1h", show_spinner=False, hash_funcs=by_repr)
+@st.cache_resource(max_entries=16, ttl="1h", show_spinner=False, hash_funcs=by_stamp)
 def bare_image(ref: DatasetRef, image_id: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """An image of which nothing was made: photo and mask as in `Maps`, between them its class ids.
 

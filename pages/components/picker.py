@@ -89,7 +89,7 @@ def image_picker(selection: Selection, dataset: Dataset) -> str:
     return image_id
 
 
-@st.cache_resource(max_entries=32, ttl="1h", show_spinner=False, hash_funcs=loaders.by_repr)
+@st.cache_resource(max_entries=32, ttl="1h", show_spinner=False, hash_funcs=loaders.by_stamp)
 def image_order(ref: DatasetRef, split: str, class_ids: tuple[int, ...], fingerprint: str) -> Order:
     """The images of a split that show all of some classes, as listed; `fingerprint` is the split's."""
     dataset = loaders.open_dataset_cached(ref)

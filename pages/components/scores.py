@@ -135,7 +135,7 @@ def store_scores(
     key = task_key("store", *parts, networks.fingerprint if networks else "")
     what = f"Scoring {source.label} of {run} on {split}"
     images = len(data.image_ids(split))
-    covered = _covered_by(as_scored.fingerprint, source, dataset, split)
+    covered = _covered_by(task_key(*parts), source, dataset, split)
     ask = None
     if covered < images:
         ask = f"{what}: the {covered:,} of {images:,} images that it has"

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import shutil
 import threading
 import time
 import zipfile
@@ -334,6 +335,24 @@ def test_the_fingerprint_of_some_images_follows_these_alone(store):
     assert first != store.fingerprint_of(["a", "c"])
     store.write("a", make_cam(1, 10, 10, seed=1), np.array([1]), (40, 40))
     assert first != store.fingerprint_of(["a", "b"])
+
+
+@pytest.mark.parametrize("images", ["ab", "abc", "a"])
+def test_a_store_that_was_made_anew_is_read_anew(store, images):
+    """On many disks its index gets the inode of the old one, and may get its length."""
+
+    def fill(image_ids: str, seed: int) -> None:
+        other = CamStore(store.root)
+        other.write_card(CARD)
+        for image_id in image_ids:
+            other.write(image_id, make_cam(1, 10, 10, seed=seed), np.array([1]), (40, 40))
+
+    fill("ab", seed=0)
+    before = store.fingerprint
+    shutil.rmtree(store.root)
+    fill(images, seed=1)
+    assert before != store.fingerprint == CamStore(store.root).fingerprint
+    assert store.image_ids() == tuple(images)
 
 
 def test_a_torn_line_spoils_no_other(store):

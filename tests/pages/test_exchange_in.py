@@ -1,5 +1,6 @@
 """The way in: recognised, asked about, seen, and only then written."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -63,6 +64,67 @@ def test_a_folder_becomes_a_source_of_the_run(app: AppTest, foreign: Path):
     assert "score" in page.code[0].value
     options = page.run().selectbox(key="cnn").options
     assert "sample/amn" in options
+
+
+def imported(page: AppTest) -> bool:
+    return any(f"{IMAGES} images of **amn**" in told.value for told in page.success)
+
+
+def amn_values() -> dict[str, float]:
+    """The sum of every image's maps in the store that tests import into."""
+    store = CamStore(cams_dir(run_dir("sample"), "amn"))
+    return {image_id: float(store.read(image_id).cam.sum()) for image_id in store.image_ids()}
+
+
+@pytest.mark.parametrize("gone", ["cams-amn", "."])
+def test_maps_that_were_deleted_are_imported_again(app: AppTest, foreign: Path, gone: str):
+    page = page_of(app, foreign)
+    page.text_input(key="import_source").set_value("amn").run()
+    press(page, f"Import {IMAGES} images")
+    page.run()
+    assert imported(page)
+    before = amn_values()
+    config = (run_dir("sample") / "config.json").read_bytes()
+    shutil.rmtree(run_dir("sample") / gone)
+    if gone == ".":  # the run is there again, without this source
+        run_dir("sample").mkdir()
+        (run_dir("sample") / "config.json").write_bytes(config)
+    page.run()
+    assert not imported(page)
+    press(page, f"Import {IMAGES} images")
+    assert imported(page)
+    assert amn_values() == before
+
+
+def test_what_took_the_place_of_maps_is_not_called_imported(app: AppTest, foreign: Path):
+    page = page_of(app, foreign)
+    page.text_input(key="import_source").set_value("amn").run()
+    page.checkbox(key="import_anew").set_value(True).run()
+    press(page, f"Import {IMAGES} images")
+    store = CamStore(cams_dir(run_dir("sample"), "amn"))
+    store.write_card(store.card | {"imported_from": "/elsewhere"})
+    page.run()
+    assert not imported(page)
+    press(page, f"Import {IMAGES} images")
+    assert imported(page)
+    assert store.card["imported_from"] == str(foreign)
+
+
+def test_files_that_were_overwritten_replace_what_was_imported(app: AppTest, foreign: Path):
+    page = page_of(app, foreign)
+    page.text_input(key="import_source").set_value("amn").run()
+    page.checkbox(key="import_anew").set_value(True).run()
+    press(page, f"Import {IMAGES} images")
+    before = amn_values()
+    for path in foreign.iterdir():
+        value = np.load(path, allow_pickle=True)[()]
+        np.save(path, value | {"high_res": value["high_res"] / 2}, allow_pickle=True)
+    press(page, "Import again")
+    press(page, f"Import {IMAGES} images")
+    assert imported(page)
+    after = amn_values()
+    assert after.keys() == before.keys()
+    assert all(after[image_id] == pytest.approx(before[image_id] / 2, rel=0.01) for image_id in before)
 
 
 def test_what_is_doubtful_has_to_be_decided(app: AppTest, foreign: Path):

@@ -71,3 +71,17 @@ def test_cams_of_another_image_size_are_refused(selection, sample):
     store.write(image_id, stored.cam[:, :8, :8], stored.class_ids, (32, 32))
     with pytest.raises(StoreError, match=rf"{image_id}.*\(32, 32\)"):
         loaders.maps_of(selection, image_id)
+
+
+def test_new_labels_are_seen_in_what_was_read_before(sample, workspace):
+    ref = DatasetRef("scenes", "scenes", workspace / "data" / "scenes")
+    image_id = sample.image_ids("train")[0]
+    _, before, _ = loaders.bare_image(ref, image_id)
+    dataset = loaders.open_dataset_cached(ref)
+    assert loaders.open_dataset_cached(ref) is dataset
+    other = 1 if before.tolist() != [1] else 2
+    (ref.root / "labels.csv").write_text(f"image_id,classes\n{image_id},{sample.class_names[other - 1]}\n")
+    (ref.root / "cls_labels.npy").unlink(missing_ok=True)
+    assert loaders.open_dataset_cached(ref) is not dataset
+    _, after, _ = loaders.bare_image(ref, image_id)
+    assert after.tolist() == [other]

@@ -1,6 +1,5 @@
 """Data sets, runs and sources: what is offered, what a link may ask for, what an empty place says."""
 
-import json
 import shutil
 import time
 
@@ -11,23 +10,13 @@ from pages.components import catalog
 from pages.components.selection import STATE_KEY, DatasetRef
 from tests.pages.in_viewer import catch_viewer
 from tests.pages.opening import captions, settled
+from tests.pages.workspace import add_run
 
 
 @pytest.fixture(autouse=True)
 def no_viewer(monkeypatch):
     """The viewer has tests of its own; here it would only cost time."""
     catch_viewer(monkeypatch, "components.panes")
-
-
-def add_run(workspace, name: str, root: str, kind: str = "voc12", stores: tuple[str, ...] = ()) -> None:
-    folder = workspace / "runs" / name
-    folder.mkdir(parents=True)
-    config = json.loads((workspace / "runs" / "sample" / "config.json").read_text())
-    config["data"] |= {"kind": kind, "root": root}
-    (folder / "config.json").write_text(json.dumps(config))
-    for source in stores:
-        shutil.copytree(workspace / "runs" / "sample" / f"cams-{source}", folder / f"cams-{source}")
-    catalog.forget()
 
 
 def selection_of(app):

@@ -1,6 +1,7 @@
 """A small workspace to look at: the built-in sample, drawn small, with CAMs made from its masks."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from orandnet_core.datasets import Dataset, scenes
 from orandnet_core.labels import IGNORE_INDEX
 from orandnet_core.mask_store import MaskStore
 from orandnet_core.store import CamStore
+from pages.components import catalog
 from train.config import to_dict
 from train.predictions import score_predictions
 from train.recipes import recipe
@@ -25,6 +27,18 @@ def make_workspace(root: Path) -> None:
     (run_dir / "config.json").write_text(json.dumps(to_dict(recipe("scenes"))))
     for source, blur_px in (("cnn", 9), ("vit", 4)):
         _make_store(run_dir / f"cams-{source}", dataset, source, blur_px)
+
+
+def add_run(workspace: Path, name: str, root: str, kind: str = "voc12", stores: tuple[str, ...] = ()) -> None:
+    """Add a run on the data set in `root` (the sample where it is empty) with stores of the sample's run."""
+    folder = workspace / "runs" / name
+    folder.mkdir(parents=True)
+    config = json.loads((workspace / "runs" / "sample" / "config.json").read_text())
+    config["data"] |= {"kind": kind, "root": root}
+    (folder / "config.json").write_text(json.dumps(config))
+    for source in stores:
+        shutil.copytree(workspace / "runs" / "sample" / f"cams-{source}", folder / f"cams-{source}")
+    catalog.forget()
 
 
 def make_outputs(run_dir: Path, dataset: Dataset, shift_px: int = 6) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from orandnet_core.datasets import open_dataset, scenes
+from orandnet_core.datasets.opening import dataset_stamp
 from orandnet_core.errors import DataError
 
 
@@ -47,3 +48,35 @@ def test_nothing_known(tmp_path, make, said):
 def test_an_unknown_kind(tmp_path):
     with pytest.raises(DataError, match="kind 'city': choose auto, voc12, coco, folder, scenes"):
         open_dataset(tmp_path, "city")
+
+
+def test_the_stamp_sees_what_opening_would_see(own_folder):
+    stamps = [dataset_stamp(own_folder)]
+
+    def changed() -> bool:
+        stamps.append(dataset_stamp(own_folder))
+        return stamps[-1] != stamps[-2]
+
+    assert not changed()
+    (own_folder / "labels.csv").write_text("image_id,classes\nx,ant\n")
+    assert changed()
+    (own_folder / "classes.txt").write_text("ant\nbee\ncow\n")
+    assert changed()
+    (own_folder / "images" / "x.jpg").unlink()
+    assert changed()
+    (own_folder / "masks" / "later.png").touch()
+    assert changed()
+    assert not changed()
+
+
+def test_the_stamp_of_a_devkit_sees_its_split_files(devkit):
+    before = dataset_stamp(devkit.parent)
+    (devkit / "ImageSets" / "Segmentation" / "mine.txt").write_text("a\n")
+    added = dataset_stamp(devkit.parent)
+    (devkit / "ImageSets" / "Segmentation" / "mine.txt").write_text("a\nb\n")
+    assert len({before, added, dataset_stamp(devkit.parent)}) == 3
+
+
+def test_the_stamp_of_what_is_not_there_differs_from_what_is(tmp_path, own_folder):
+    gone = dataset_stamp(tmp_path / "absent")
+    assert gone == dataset_stamp(tmp_path / "absent") != dataset_stamp(own_folder)
