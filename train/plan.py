@@ -23,7 +23,8 @@ class Step:
     Attributes:
         stage: which.
         why: the reason to run it; empty where it is done and nothing changed.
-        anew: what it made before is of no use, and is deleted first.
+        anew: what it made before is of no use, and is deleted first; what is linked from another
+            run is that run's, and only the link goes.
         key: what its outputs will be known by.
         config, code, seed, inputs: what the key is made from; see `StageRecord`.
     """
@@ -112,7 +113,10 @@ def next_step(
     elif record and not changes:
         key, parts["code"] = record.key, record.code
     why = "; ".join(changes) if changes else _unfinished(stage, record, run_dir)
-    return Step(stage=stage, why=why, anew=bool(changes), key=key, **parts)
+    linked = any(folder.is_symlink() for folder in stage.folders(run_dir))
+    if linked and why and not changes:
+        why = "what is linked from another run is not whole: made here"
+    return Step(stage=stage, why=why, anew=bool(changes) or (linked and bool(why)), key=key, **parts)
 
 
 def _changes(

@@ -126,9 +126,13 @@ def perform(step: Step, recipe: Recipe, dataset: Dataset, run_dir: Path) -> Stag
 
 
 def _clear(step: Step, run_dir: Path) -> None:
-    if step.anew:
-        for folder in step.stage.folders(run_dir):
-            shutil.rmtree(folder, ignore_errors=True)
+    if not step.anew:
+        return
+    for folder in step.stage.folders(run_dir):
+        if folder.is_symlink():  # to what another run made, as a study's runs share it
+            folder.unlink()
+        elif folder.exists():
+            shutil.rmtree(folder)
 
 
 def _keep_pace(

@@ -189,6 +189,40 @@ def test_what_is_made_anew_leaves_nothing_of_the_old(go, tmp_path):
     assert (tmp_path / "run" / "learn" / "weights").exists()
 
 
+@pytest.fixture
+def base(go, tmp_path):
+    """A run of which the test's own run links all that it may: it shares the stages as a study does."""
+    go()
+    folder = (tmp_path / "run").rename(tmp_path / "base")
+    (tmp_path / "run").mkdir()
+    for made in folder.iterdir():
+        if made.is_dir():
+            (tmp_path / "run" / made.name).symlink_to(made, target_is_directory=True)
+    return folder
+
+
+def content_of(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_linked_from_another_run_serves_and_is_never_written_to(go, base, calls, tmp_path):
+    assert go()[0] == {}
+    before = content_of(base)
+    assert "learn" in go({"cnn.epochs": 7})[0]
+    assert content_of(base) == before
+    assert (tmp_path / "run" / "learn" / "weights").read_text() == "7"
+    assert not (tmp_path / "run" / "learn").is_symlink()
+
+
+def test_what_is_linked_and_not_whole_is_made_here(go, base, calls, tmp_path):
+    (base / "draw" / "drawn").unlink()
+    before = content_of(base)
+    assert go()[0] == {"draw": "what is linked from another run is not whole: made here"}
+    assert content_of(base) == before
+    assert (tmp_path / "run" / "draw" / "drawn").exists()
+    assert (tmp_path / "run" / "learn").is_symlink()
+
+
 def test_outputs_that_are_gone_are_made_again(go, calls, tmp_path):
     go()
     (tmp_path / "run" / "cams-drawn" / "card.json").unlink()
