@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,6 +130,26 @@ def test_it_goes_on_where_it_was_and_mixes_nothing(recipe, squares, run_dir):
         evaluate(override(recipe, {"evaluate.flip": False}), squares, run_dir)
 
 
+def test_scores_of_other_splits_stay_as_long_as_they_are_of_this_network(recipe, squares, run_dir):
+    evaluate(recipe, squares, run_dir)
+    val = scored(run_dir)
+    evaluate(recipe, squares, run_dir, splits=["train"])
+    both = scored(run_dir)
+    assert val.items() < both.items()
+    assert {split for split, _ in both} == {"val", "train"}
+    assert json.loads((run_dir / "evaluate" / "result.json").read_text())["splits"] == ["val", "train"]
+    rows = result_rows(recipe, run_dir, ["train"], "c")
+    assert [row["split"] for row in rows] == ["train", "train"]
+    evaluate(recipe, squares, run_dir)
+    assert scored(run_dir) == both
+    relabelled = replace(squares, splits={**squares.splits, "val": squares.image_ids("val")[1:]})
+    evaluate(recipe, relabelled, run_dir, splits=["train"])
+    assert {split for split, _ in scored(run_dir)} == {"train"}
+    make_run(run_dir, seed=1)
+    evaluate(recipe, squares, run_dir, splits=["val"], anew=True)
+    assert {split for split, _ in scored(run_dir)} == {"val"}
+
+
 def test_shards_leave_the_scores_to_a_whole_pass(recipe, squares, run_dir):
     parts = [evaluate(recipe, squares, run_dir, shard=(number, 2)) for number in (1, 2)]
     assert [part.made for part in parts] == [4, 4]
@@ -246,7 +267,7 @@ def test_a_submission_that_lacks_an_image_is_refused(tmp_path):
 
 def test_rows_go_into_the_results_and_their_page(recipe, squares, run_dir, tmp_path):
     evaluate(recipe, squares, run_dir)
-    rows = result_rows(recipe, run_dir, "python -m train evaluate")
+    rows = result_rows(recipe, run_dir, ["val"], "python -m train evaluate")
     assert {row["source"] for row in rows} == {"segment+curriculum"}
     assert all("per_class" not in row and row["pixels"] == 6_000_000 for row in rows)
     path = tmp_path / "results.json"
