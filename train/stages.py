@@ -173,8 +173,9 @@ def flat_values(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 # --- The table. ---
 
-_TRAINING = ("train.loop", "train.training", "orandnet_core.weights")
-_MAPS = ("train.sources", "train.cam_pairs", "orandnet_core.fusion")
+_DATA = ("orandnet_core.datasets.base", "orandnet_core.datasets.images")
+_TRAINING = (*_DATA, "train.loop", "train.training", "train.checkpoints", "orandnet_core.weights")
+_MAPS = (*_DATA, "train.sources", "train.cam_pairs", "orandnet_core.fusion", "orandnet_core.store")
 _KNOBS = tuple(
     f"fusion.{knob}_{source}" for knob in ("offset", "gamma", "weight") for source in ("cnn", "vit")
 )
@@ -231,6 +232,7 @@ def _classify(source: str, title: str) -> Stage:
         weights=weights,
         modules=(
             *_TRAINING, "train.classify", "train.photos", "train.teacher", "orandnet_core.backbones",
+            "orandnet_core.cams.output_stride",
         ),
         result="classifier.safetensors",
         training=source,
@@ -246,7 +248,14 @@ def _cams(source: str, title: str) -> Stage:
         reads=_always(f"classify-{source}"),
         parts=_always(f"{source}_cams"),
         splits=_cam_splits,
-        modules=("train.cams", "orandnet_core.backbones", "orandnet_core.cams"),
+        modules=(
+            *_DATA,
+            "train.cams",
+            "orandnet_core.backbones",
+            "orandnet_core.cams",
+            "orandnet_core.store",
+            "orandnet_core.weights",
+        ),
         result="card.json",
     )
 
@@ -282,7 +291,7 @@ STAGES: dict[str, Stage] = {
             weights=lambda recipe: (("vgg16", recipe.refine.weights),),
             modules=(
                 *_TRAINING, "train.refine", "train.cam_pairs", "train.map_crops",
-                "orandnet_core.refiner", "orandnet_core.fusion",
+                "orandnet_core.refiner", "orandnet_core.fusion", "orandnet_core.store",
             ),
             result="refiner.safetensors",
             stores=("cams-refine",),
@@ -321,7 +330,10 @@ STAGES: dict[str, Stage] = {
             parts=_always("irn"),
             splits=_first_split,
             weights=lambda recipe: ((recipe.irn.model, recipe.irn.weights),),
-            modules=(*_TRAINING, "train.irn", "train.pairs", "orandnet_core.irn"),
+            modules=(
+                *_TRAINING, "train.irn", "train.pairs", "orandnet_core.irn", "orandnet_core.backbones",
+                "orandnet_core.mask_scaling",
+            ),
             result="network.safetensors",
             training="irn",
         ),
@@ -333,7 +345,7 @@ STAGES: dict[str, Stage] = {
             takes=_takes_source("walk"),
             parts=_with_fusion("walk"),
             splits=_cam_splits,
-            modules=(*_MAPS, "train.walk", "orandnet_core.irn"),
+            modules=(*_MAPS, "train.walk", "orandnet_core.irn", "orandnet_core.weights"),
             stores=("cams-walk",),
         ),
         Stage(
@@ -359,8 +371,9 @@ STAGES: dict[str, Stage] = {
                 ((recipe.segment.encoder, recipe.segment.weights),) if recipe.segment.weights != "cnn" else ()
             ),
             modules=(
-                *_TRAINING, "train.segment", "train.pairs", "train.curriculum", "orandnet_core.segmentation",
-                "orandnet_core.segmentation_loss", "orandnet_core.mask_scaling",
+                *_TRAINING, "train.segment", "train.training_masks", "train.pairs", "train.curriculum",
+                "orandnet_core.segmentation", "orandnet_core.segmentation_loss", "orandnet_core.mask_scaling",
+                "orandnet_core.backbones",
             ),
             result="network.safetensors",
             training="segment",
@@ -374,8 +387,8 @@ STAGES: dict[str, Stage] = {
             splits=lambda recipe: recipe.evaluate.splits,
             takes=ground_truth,
             modules=(
-                "train.evaluate", "train.predictions", "orandnet_core.segmentation", "orandnet_core.crf",
-                "orandnet_core.metrics",
+                *_DATA, "train.evaluate", "train.predictions", "orandnet_core.segmentation",
+                "orandnet_core.crf", "orandnet_core.metrics", "orandnet_core.weights",
             ),
             result="result.json",
         ),
