@@ -29,11 +29,11 @@ from train.loading import leave_group, loading_processes, started
 from train.loop import LoopConfig, fit
 from train.open_run import add_run_arguments, open_run
 from train.photos import EvaluationPhotos, TrainingPhotos
+from train.provenance import device_words
 from train.results import write_rows
 from train.teacher import Teacher, position_loss
 from train.training import (
     accelerator_for,
-    device_words,
     finished,
     identity_of,
     training_loader,

@@ -78,6 +78,7 @@ def _say(step: Step) -> None:
 def _tell(result: StageResult) -> None:
     if not together.is_main():
         return
-    print(f"{result.stage}: {result.summary}{'' if result.ran else ' (unchanged)'}", flush=True)
+    unchanged = "" if result.ran else f" (unchanged{f'; {result.note} since' if result.note else ''})"
+    print(f"{result.stage}: {result.summary}{unchanged}", flush=True)
     for image_id, reason in result.failed.items():
         print(f"  {image_id}: {reason}", file=sys.stderr)

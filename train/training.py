@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,6 @@ from orandnet_core.errors import ConfigError
 from train import together
 from train.loading import leave_group, loading_processes
 from train.loop import BatchSize, LoopConfig, batches
-
-
-def device_words() -> str:
-    """What a training on this machine computes on, such as `NVIDIA H200` or `2 CPU cores`."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
 
 
 def accelerator_for(precision: str, *, batch_size: int, accumulate: int = 1) -> Accelerator:

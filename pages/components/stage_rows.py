@@ -7,10 +7,11 @@ from pathlib import Path
 from pages.components.launching import STAGES, stage_title
 from pages.components.run_figures import StageFigures
 from pages.components.tasks import format_left
+from train.provenance import DEVICE
 from train.records import StageRecord, read_record
 from train.stages import stage_of
 
-__all__ = ["StageRow", "stage_rows"]
+__all__ = ["StageRow", "made_with", "stage_rows"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,23 @@ def stage_rows(folder: Path, figures: Mapping[str, StageFigures], *, alive: bool
             name, read_record(folder, name), max(reported, key=lambda part: part.time_s, default=None), alive
         )
         for name, reported in parts.items()
+    ]
+
+
+def made_with(folder: Path) -> list[str]:
+    """By which code, packages and device a run's stages were made, in words.
+
+    Returns:
+        A sentence for each that differs, the oldest first; one alone does not name its stages.
+    """
+    records = [record for name in STAGES if (record := read_record(folder, name)) and record.provenance]
+    titles: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for record in sorted(records, key=lambda record: record.began_s):
+        titles.setdefault(tuple(record.provenance.items()), []).append(stage_title(record.stage))
+    return [
+        (f"{', '.join(stages)}: " if len(titles) > 1 else "Made with ")
+        + ", ".join(value if name == DEVICE else f"{name} {value}" for name, value in made_by)
+        for made_by, stages in titles.items()
     ]
 
 

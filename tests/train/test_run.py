@@ -9,11 +9,12 @@ import pytest
 
 from orandnet_core.errors import ConfigError, StoreError
 from train import plan as planning
+from train import provenance, stages
 from train import run as running
-from train import stages
 from train.config import override
 from train.per_image import Made
 from train.records import StageRecord, read_record, write_record
+from train.run_cli import _tell
 from train.stages import Stage
 
 
@@ -129,6 +130,22 @@ def test_a_record_says_all(go, squares, tmp_path):
     }
     assert record.outputs == ["draw", "cams-drawn"]
     assert read_record(tmp_path / "run", "learn").seconds == 12.0, "the training knows better"
+
+
+def test_a_record_says_by_what_and_other_versions_are_a_note(go, calls, tmp_path, monkeypatch, capsys):
+    versions = {"torch": "1.0"}
+    monkeypatch.setattr(running, "provenance", lambda: dict(versions))
+    monkeypatch.setattr(provenance, "provenance", lambda: dict(versions))
+    go()
+    assert read_record(tmp_path / "run", "learn").provenance == {"torch": "1.0"}
+    versions["torch"] = "2.0"
+    said, results = go()
+    assert (said, len(calls)) == ({}, 3)
+    assert [result.note for result in results] == ["torch 1.0 -> 2.0"] * 3
+    _tell(results[0])
+    assert capsys.readouterr().out == (
+        "learn: mAP 50.0 on 4 images of val (unchanged; torch 1.0 -> 2.0 since)\n"
+    )
 
 
 def test_what_changed_is_said_and_what_follows_is_made_anew(go, calls):

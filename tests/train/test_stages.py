@@ -172,6 +172,7 @@ NEUTRAL = (
     "orandnet_core.protocol", "orandnet_core.render", "orandnet_core.restricted_pickle",
     "train.claim", "train.config", "train.image_stage", "train.interruption", "train.kept_command",
     "train.learning", "train.loading", "train.open_run", "train.per_image", "train.pool", "train.progress",
+    "train.provenance",
     "train.results", "train.results_page", "train.together", "train.voc_submission", "train.workspace",
 )  # fmt: skip
 # What a stage takes nothing decisive from: where another's network lies, how errors are counted.
