@@ -1,6 +1,6 @@
 """A row for every stage of a run: how far it is, how long it took, what it came to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,17 +57,26 @@ def made_with(folder: Path) -> list[str]:
     """By which code, packages and device a run's stages were made, in words.
 
     Returns:
-        A sentence for each that differs, the oldest first; one alone does not name its stages.
+        What all stages have in common, then what some were made with, the oldest first; nothing where
+        nothing is known.
     """
     records = [record for name in STAGES if (record := read_record(folder, name)) and record.provenance]
-    titles: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for record in sorted(records, key=lambda record: record.began_s):
-        titles.setdefault(tuple(record.provenance.items()), []).append(stage_title(record.stage))
+    records.sort(key=lambda record: record.began_s)
+    made_by = {stage_title(record.stage): dict(record.provenance) for record in records}
+    common = set.intersection(*(set(each.items()) for each in made_by.values())) if made_by else set()
+    titles: dict[str, list[str]] = {}
+    for title, each in made_by.items():
+        titles.setdefault(_made_with(each, lambda item: item not in common), []).append(title)
+    first = _made_with(next(iter(made_by.values()), {}), lambda item: item in common)
     return [
-        (f"{', '.join(stages)}: " if len(titles) > 1 else "Made with ")
-        + ", ".join(value if name == DEVICE else f"{name} {value}" for name, value in made_by)
-        for made_by, stages in titles.items()
+        *([f"Made with {first}"] if first else []),
+        *(f"{', '.join(stages)}: {words}" for words, stages in titles.items() if words),
     ]
+
+
+def _made_with(provenance: Mapping[str, str], is_told: Callable[[tuple[str, str]], bool]) -> str:
+    told = dict(filter(is_told, provenance.items()))
+    return ", ".join(value if name == DEVICE else f"{name} {value}" for name, value in told.items())
 
 
 def _row(name: str, record: StageRecord | None, figures: StageFigures | None, alive: bool) -> StageRow:

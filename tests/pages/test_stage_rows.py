@@ -84,14 +84,17 @@ def test_what_is_no_stage_is_shown_as_it_is_called(rows_of):
 
 def test_what_made_a_run_is_told_once(tmp_path):
     assert made_with(tmp_path) == []
-    older = {"code": "a1", "torch": "2.13.0", "device": "2 CPU cores"}
-    newer = {"code": "b2-dirty", "torch": "2.14.1", "device": "NVIDIA H200"}
+    older = {"code": "a1", "torch": "2.13.0", "numpy": "2.3.5", "device": "2 CPU cores"}
+    newer = older | {"code": "b2-dirty", "device": "NVIDIA H200"}
     for name, began_s in (("cams-cnn", 20.0), ("classify-cnn", 10.0)):
         write_record(tmp_path, finished(name, began_s=began_s, provenance=older))
     write_record(tmp_path, finished("segment"))  # of before this was kept
-    assert made_with(tmp_path) == ["Made with code a1, torch 2.13.0, 2 CPU cores"]
+    assert made_with(tmp_path) == ["Made with code a1, torch 2.13.0, numpy 2.3.5, 2 CPU cores"]
     write_record(tmp_path, finished("refine", began_s=30.0, provenance=newer))
     assert made_with(tmp_path) == [
-        f"{stage_title('classify-cnn')}, {stage_title('cams-cnn')}: code a1, torch 2.13.0, 2 CPU cores",
-        f"{stage_title('refine')}: code b2-dirty, torch 2.14.1, NVIDIA H200",
+        "Made with torch 2.13.0, numpy 2.3.5",
+        f"{stage_title('classify-cnn')}, {stage_title('cams-cnn')}: code a1, 2 CPU cores",
+        f"{stage_title('refine')}: code b2-dirty, NVIDIA H200",
     ]
+    write_record(tmp_path, finished("irn", began_s=40.0, provenance={"torch": "2.14.1"}))
+    assert made_with(tmp_path)[-1] == f"{stage_title('irn')}: torch 2.14.1"

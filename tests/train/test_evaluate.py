@@ -24,6 +24,7 @@ from orandnet_core.segmentation import (
 )
 from train.config import EvaluateConfig, override
 from train.evaluate import Inference, evaluate, inferences, result_rows
+from train.open_run import write_config
 from train.predictions import mean_of, score_predictions
 from train.results import read_rows, write_rows
 from train.results_page import markdown
@@ -306,3 +307,17 @@ def test_networks_are_compared_over_seeds_and_paired(recipe, squares, tmp_path):
     assert "| segment+curriculum | segment | " in markdown(rows)
     with pytest.raises(StoreError, match="not readable"):
         compare_segmentations(squares, "train", {"segment": runs[:1]})
+
+
+def test_networks_are_compared_on_the_data_of_the_first_run(recipe, squares, run_dir, tmp_path, capsys):
+    from train.__main__ import main
+
+    (squares.root / "classes.txt").write_text("red\ngreen\nblue\n")
+    write_config(override(recipe, {"name": "own", "data.root": str(squares.root)}), run_dir)
+    evaluate(recipe, squares, run_dir)
+    results = tmp_path / "results.json"
+    words = ["--row", f"segment={run_dir}", "--single", "--results", str(results)]
+    assert main(["segmentations", *words]) == 0
+    (row,) = read_rows(results)
+    assert (row["dataset"], row["recipe"]) == ("voc12", "own")
+    assert row["command"] == "python -m train segmentations --row segment=<run> --single"
