@@ -7,6 +7,8 @@ import shlex
 import pytest
 
 from train.kept_command import kept_command
+from train.results import read_rows
+from train.workspace import ROOT
 
 
 def parsed(command: str, *words: str) -> argparse.Namespace:
@@ -70,6 +72,16 @@ def test_what_was_kept_asks_for_the_same_again(workspace):
     args = parsed("evaluate", *words, "--set", "evaluate.flip=false")
     again = parsed(*shlex.split(kept_command(args))[3:])
     assert vars(again) | {"parser": None} == vars(args) | {"parser": None}
+
+
+def test_the_published_figures_have_commands_that_are_understood():
+    commands = {row["command"] for row in read_rows(ROOT / "docs" / "results.json")}
+    each = [part.replace("<", "").replace(">", "") for command in commands for part in command.split("&&")]
+    parts = map(shlex.split, each)
+    trained = [words[3:] for words in parts if words[:3] == ["python", "-m", "train"]]
+    assert trained
+    for words in trained:
+        parsed(*words)
 
 
 def test_another_command_with_some_of_the_arguments():
