@@ -51,6 +51,8 @@ def adopt(recipe: Recipe, source: str, dataset: Dataset, run_dir: Path, folder: 
     eval_ids = dataset.image_ids(recipe.data.eval_split)
     scores = average_precisions(classifier, dataset, eval_ids, config.eval_px)
     path = classifier_path(run_dir, source)
+    if path.parent.is_symlink():  # to what another run made, which stays as it is
+        path.parent.unlink()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     shutil.copyfile(released, partial)

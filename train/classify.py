@@ -23,16 +23,17 @@ from orandnet_core.datasets import Dataset
 from orandnet_core.errors import ConfigError
 from orandnet_core.weights import weights_identity
 from train.config import ClassifyConfig, Recipe, to_dict
+from train.kept_command import kept_command
 from train.learning import learning_row
 from train.loading import leave_group, loading_processes, started
 from train.loop import LoopConfig, fit
 from train.open_run import add_run_arguments, open_run
 from train.photos import EvaluationPhotos, TrainingPhotos
+from train.provenance import device_words
 from train.results import write_rows
 from train.teacher import Teacher, position_loss
 from train.training import (
     accelerator_for,
-    device_words,
     finished,
     identity_of,
     training_loader,
@@ -218,16 +219,8 @@ def main(args: argparse.Namespace) -> int:
         print(f"{source}: {score}, {spent} -> {path}")
         if args.results and "seconds" in result:
             row = learning_row(recipe, dataset, source, result, run_dir)
-            write_rows(
-                args.results, [row | {"command": _command(args, recipe, source), "device": device_words()}]
-            )
+            write_rows(args.results, [row | {"command": kept_command(args), "device": device_words()}])
     return 0
-
-
-def _command(args: argparse.Namespace, recipe: Recipe, source: str) -> str:
-    words = ["python -m train classify", f"--source {source}", f"--recipe {recipe.name}"]
-    words += ["--data <root>" * bool(args.data), "--weights <folder>" * bool(args.weights)]
-    return " ".join(filter(None, [*words, *(f"--set {assignment}" for assignment in args.set)]))
 
 
 def _image_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -13,9 +13,9 @@ from orandnet_core.mining.miner import errors_of_image
 from orandnet_core.mining.picture import slice_picture
 from orandnet_core.render import contact_sheet, framed, png_bytes
 from orandnet_core.scoring import Scores
-from train.config import Recipe
+from train.kept_command import kept_command
 from train.map_sources import map_source, scores_of
-from train.open_run import add_run_arguments, open_run
+from train.open_run import add_measuring_arguments, open_run
 from train.progress import Progress
 from train.results import write_rows
 from train.results_page import Row
@@ -121,7 +121,7 @@ def write_pictures(
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("errors", help="which errors cost a source most, and where they are")
-    add_run_arguments(parser)
+    add_measuring_arguments(parser)
     parser.add_argument(
         "--source", action="append", help=f"cnn, vit, a fusion rule, a CAM store of the run; repeatable; "
         f"default: {', '.join(SOURCES)}",
@@ -139,12 +139,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    recipe, dataset, run_dir = open_run(args)
+    recipe, dataset, run_dir = open_run(args, write=False)
     sources = tuple(args.source or SOURCES)
     mined = mine_run(dataset, args.split, run_dir, sources, args.at)
     rows = error_rows(mined, dataset.class_names, args.by, args.top)
     for row in rows:
-        row |= {"recipe": recipe.name, "command": _command(recipe, args, sources)}
+        row |= {"recipe": recipe.name, "command": kept_command(args)}
     for name, found in mined.items():
         _print_source(name, found, rows, args.by)
     if args.pictures:
@@ -176,15 +176,6 @@ def _print_source(name: str, found: Mined, rows: Iterable[Row], by: str) -> None
             print(f"  {FACETS[facet].label}, points of {_name(by)} given back")
         lift = f", co-occurs x{row['background_lift']:.1f}" if row["background_lift"] is not None else ""
         print(f"    {100 * row[GAIN_OF[by]]:+6.2f}  {row['slice']}  ({row['slice_images']} images{lift})")
-
-
-def _command(recipe: Recipe, args: argparse.Namespace, sources: Iterable[str]) -> str:
-    data = " --data <root>" if args.data else ""
-    named = " ".join(f"--source {name}" for name in sources)
-    return (
-        f"python -m train errors --recipe {recipe.name}{data} {named} --split {args.split} --at {args.at} "
-        f"--by {args.by} --top {args.top}"
-    )
 
 
 def _name(by: str) -> str:

@@ -25,7 +25,8 @@ from orandnet_core.segmentation import Segmenter, class_scores, load_segmenter, 
 from train import together
 from train.claim import claim
 from train.config import EvaluateConfig, Recipe, to_dict
-from train.open_run import add_run_arguments, open_run
+from train.kept_command import kept_command
+from train.open_run import add_measuring_arguments, open_run
 from train.per_image import WHOLE, Made, Shard, add_shard_argument, for_each_image
 from train.predictions import score_predictions
 from train.results import write_rows
@@ -133,10 +134,13 @@ def evaluate(
     )
 
 
-def result_rows(recipe: Recipe, run_dir: Path, command: str, source: str = "") -> list[Row]:
+def result_rows(
+    recipe: Recipe, run_dir: Path, splits: Sequence[str], command: str, source: str = ""
+) -> list[Row]:
     """Rows for `docs/results.json` from the run's `evaluate/result.json`.
 
     Args:
+        splits: those wanted of the scores there.
         command: what the rows say made them.
         source: the name to give, in place of that of how the network was trained.
 
@@ -145,8 +149,8 @@ def result_rows(recipe: Recipe, run_dir: Path, command: str, source: str = "") -
     """
     path = run_dir / STAGE / "result.json"
     try:
-        scores = json.loads(path.read_text())["scores"]
-    except (OSError, ValueError, KeyError) as error:
+        scores = [row for row in json.loads(path.read_text())["scores"] if row["split"] in splits]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path}: not readable ({error}); run `python -m train evaluate` first") from None
     training = json.loads(network_path(run_dir).with_name("result.json").read_text())
     known = {
@@ -182,12 +186,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="comp5 for networks that saw VOC's own training images alone; comp6 (the default) for those "
         "that started from pretrained weights or learned from SBD",
     )
-    add_run_arguments(parser)
+    add_measuring_arguments(parser)
     parser.set_defaults(main=main)
 
 
 def main(args: argparse.Namespace) -> int:
-    recipe, dataset, run_dir = open_run(args)
+    recipe, dataset, run_dir = open_run(args, write=False)
     splits = tuple(args.split) or recipe.evaluate.splits
     if args.submission and len(splits) != 1:
         raise ConfigError(f"--submission packs one split; say which of {', '.join(splits)} with --split")
@@ -200,9 +204,7 @@ def main(args: argparse.Namespace) -> int:
     for image_id, reason in made.reasons.items():
         print(f"  {image_id}: {reason}", file=sys.stderr)
     if args.shard == WHOLE and together.is_main():
-        data = " --data <root>" if args.data else ""
-        command = f"python -m train evaluate --recipe {recipe.name}{data} --split {' '.join(splits)}"
-        _report(result_rows(recipe, run_dir, command, args.source), args.results)
+        _report(result_rows(recipe, run_dir, splits, kept_command(args), args.source), args.results)
     if args.submission and together.is_main():
         store = Inference("", recipe.evaluate).store(run_dir, splits[0])
         count = write_submission(
@@ -270,7 +272,10 @@ def _card(inference: Inference, dataset: Dataset, split: str, weights_sha256: st
 def _write_result(
     recipe: Recipe, dataset: Dataset, run_dir: Path, splits: Sequence[str], source_hash: str
 ) -> str:
-    """Score what has masks, write `result.json`, and say the best of it in a few words."""
+    """Score what has masks, write `result.json`, and say the best of it in a few words.
+
+    Scores of other splits stay there as long as they are of this network and these images.
+    """
     scores = []
     for split in splits:
         if not any(map(dataset.has_mask, dataset.image_ids(split))):
@@ -285,8 +290,17 @@ def _write_result(
                 rule=inference.rule,
             )
             scores.append(predictions.row())
-    content = json.dumps({"scores": scores, "splits": splits}, indent=2)
-    write_atomically(run_dir / STAGE / "result.json", content.encode())
+    path = run_dir / STAGE / "result.json"
+    before = json.loads(path.read_text()) if path.is_file() else {"scores": [], "splits": []}
+    kept = [
+        row
+        for row in before["scores"]
+        if row["split"] in dataset.splits.keys() - set(splits)
+        and (row["source_hash"], row["data_hash"]) == (source_hash, dataset.fingerprint(row["split"]))
+    ]
+    known = [split for split in before["splits"] if any(row["split"] == split for row in kept)]
+    content = json.dumps({"scores": kept + scores, "splits": [*known, *splits]}, indent=2)
+    write_atomically(path, content.encode())
     return ", ".join(
         f"{row['split']} mIoU {100 * row['miou']:.1f}"
         for row in scores

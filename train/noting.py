@@ -9,6 +9,7 @@ from train.config import Recipe
 from train.open_run import open_run
 from train.per_image import WHOLE
 from train.plan import next_step
+from train.provenance import provenance
 from train.ranks import rank_and_ranks
 from train.records import StageRecord, write_record
 from train.stages import STAGES, Stage
@@ -61,6 +62,7 @@ def note_stage(
         config=step.config,
         code=step.code,
         inputs=step.inputs,
+        provenance=provenance(),
         outputs=tuple(folder.name for folder in stage.folders(run_dir)),
         summary=summary,
     )

@@ -13,16 +13,31 @@ from train.ranks import rank_and_ranks
 from train.recipes import RECIPES, recipe
 from train.workspace import runs_dir, sample_dir
 
+DEFAULT_RECIPE = "scenes"
 OWN_CNN = "cnn"  # weights that another stage of the run trains
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which recipe, on which data: what every command about runs takes."""
+    parser.add_argument(
+        "--recipe",
+        help=f"one of {', '.join(RECIPES)}, or a config.json; default: the run's own, else {DEFAULT_RECIPE}",
+    )
+    parser.add_argument("--data", type=Path, help="root of the data set; the built-in sample without it")
+    add_set_argument(parser)
+    parser.set_defaults(parser=parser)
+
+
+def add_measuring_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a command that looks at one run and leaves its config alone."""
+    parser.add_argument("--run-dir", type=Path, help="default: workspace/runs/<recipe>")
+    add_recipe_arguments(parser)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that every stage of a run takes."""
-    parser.add_argument("--recipe", default="scenes", help=f"one of {', '.join(RECIPES)}, or a config.json")
-    parser.add_argument("--run-dir", type=Path, help="default: workspace/runs/<recipe>")
-    parser.add_argument("--data", type=Path, help="root of the data set; the built-in sample without it")
+    add_measuring_arguments(parser)
     parser.add_argument("--weights", help="starting weights: hub, none, a file or a folder of files")
-    add_set_argument(parser)
     parser.add_argument("--tensorboard", action="store_true", help="write figures for TensorBoard as well")
     parser.add_argument(
         "--deterministic", action="store_true", help="the same numbers every time on a GPU too; slower"
@@ -46,7 +61,7 @@ def open_run(args: argparse.Namespace, *, write: bool = True) -> tuple[Recipe, D
     TensorBoard and determinism begin here, where they are asked for.
 
     Args:
-        write: make the folder and write its config; false only finds out.
+        write: make the folder and write its config; false only finds out, as what measures does.
 
     Raises:
         ConfigError: a wrong recipe, override or missing data root.
@@ -76,13 +91,19 @@ def write_config(config: Recipe, run_dir: Path) -> None:
 
 def resolve(args: argparse.Namespace) -> Recipe:
     """The recipe that the arguments name, with `--data`, `--weights` and `--set` applied."""
-    config = _load(args.recipe)
+    config = _load(str(args.recipe or own_config(args) or DEFAULT_RECIPE))
     assignments: dict[str, object] = {}
     if args.data:
         assignments["data.root"] = str(args.data.resolve())
-    if args.weights:
-        assignments |= weight_overrides(config, args.weights)
+    if weights := getattr(args, "weights", None):
+        assignments |= weight_overrides(config, weights)
     return override(config, assignments | assignments_of(args.set))
+
+
+def own_config(args: argparse.Namespace) -> Path | None:
+    """The config of the run that `--run-dir` names, which holds where no recipe is named."""
+    path = args.run_dir / "config.json" if getattr(args, "run_dir", None) else None
+    return path if path and path.is_file() else None
 
 
 def assignments_of(texts: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import ConfigError
 from train.config import Recipe
+from train.inputs import UNKNOWN, stores_in
 from train.records import StageRecord, read_record
 from train.stages import Stage, run_order, stage
 
@@ -23,7 +24,8 @@ class Step:
     Attributes:
         stage: which.
         why: the reason to run it; empty where it is done and nothing changed.
-        anew: what it made before is of no use, and is deleted first.
+        anew: what it made before is of no use, and is deleted first; what is linked from another
+            run is that run's, and only the link goes.
         key: what its outputs will be known by.
         config, code, seed, inputs: what the key is made from; see `StageRecord`.
     """
@@ -97,7 +99,7 @@ def next_step(
         inputs[name] = (coming or {}).get(name) or _identity_on_disk(run_dir, name)
     for split in stage.splits(recipe):
         inputs[f"images of {split}"] = dataset.fingerprint(split)
-    inputs |= _weights(stage, recipe)
+    inputs |= stage.takes(recipe, dataset, run_dir) | _weights(stage, recipe)
     parts = {
         "config": stage.config(recipe),
         "code": stage.code(),
@@ -112,7 +114,10 @@ def next_step(
     elif record and not changes:
         key, parts["code"] = record.key, record.code
     why = "; ".join(changes) if changes else _unfinished(stage, record, run_dir)
-    return Step(stage=stage, why=why, anew=bool(changes), key=key, **parts)
+    linked = any(folder.is_symlink() for folder in stage.folders(run_dir))
+    if linked and why and not changes:
+        why = "what is linked from another run is not whole: made here"
+    return Step(stage=stage, why=why, anew=bool(changes) or (linked and bool(why)), key=key, **parts)
 
 
 def _changes(
@@ -157,8 +162,11 @@ def _unfinished(stage: Stage, record: StageRecord | None, run_dir: Path) -> str:
 
 
 def _identity_on_disk(run_dir: Path, name: str) -> str:
+    """Of what a stage made, or of the stores that were imported into its place."""
     record = read_record(run_dir, name)
-    return record.identity if record else "unknown"
+    if record:
+        return record.identity
+    return "-".join(stores_in(stage(name).folders(run_dir)).values()) or UNKNOWN
 
 
 def _weights(stage: Stage, recipe: Recipe) -> dict[str, str]:

@@ -25,6 +25,8 @@ class StageRecord:
         config: its part of the recipe by path, such as `cnn.epochs`.
         code: a hash by module.
         inputs: what it reads, each with its identity.
+        provenance: by which code, packages and device; see `train.provenance`. It is told, and decides
+            nothing.
         outputs: folders that it writes, relative to the run's.
         summary: one sentence on what it came to.
         failed: why, by image id, for images that have no output.
@@ -39,6 +41,7 @@ class StageRecord:
     config: Mapping[str, Any] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     summary: str = ""
     failed: Mapping[str, str] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from orandnet_core.backbones import load_classifier, save_classifier
 from train.classify import classifier_path
-from train.open_run import add_run_arguments, resolve
+from train.open_run import add_measuring_arguments, resolve
 from train.workspace import ROOT, runs_dir
 
 SOURCES = ("cnn", "vit")
@@ -38,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("release", help="write a run's networks as float16 files")
     parser.add_argument("--source", choices=SOURCES, action="append", help="default: both")
     parser.add_argument("--into", type=Path, default=ROOT / "assets" / "weights")
-    add_run_arguments(parser)
+    add_measuring_arguments(parser)
     parser.set_defaults(main=main)
 
 

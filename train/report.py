@@ -19,7 +19,7 @@ from orandnet_core.protocol import ProtocolCard
 from orandnet_core.scoring import Scores
 from train.errors import RULES_AT, choice_at, error_rows, mine_run
 from train.map_sources import scores_of
-from train.open_run import add_run_arguments, open_run
+from train.open_run import add_measuring_arguments, open_run
 from train.results_page import Row, slice_tables
 
 __all__ = ["Entry", "report_html", "report_tables"]
@@ -129,7 +129,7 @@ def report_tables(entries: Sequence[Entry], class_names: Sequence[str]) -> dict[
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("report", help="a comparison as one HTML file, and its tables as Parquet")
-    add_run_arguments(parser)
+    add_measuring_arguments(parser)
     parser.add_argument(
         "--source", action="append", help=f"what is compared, the first is what others are held against; "
         f"default: {', '.join(SOURCES)}",
@@ -142,7 +142,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    _, dataset, run_dir = open_run(args)
+    _, dataset, run_dir = open_run(args, write=False)
     names = tuple(args.source or SOURCES)
     scored = scores_of(dataset, args.split, run_dir, names)
     entries = []

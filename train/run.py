@@ -17,6 +17,7 @@ from train import pace, together
 from train.config import Recipe
 from train.per_image import Made
 from train.plan import Step, between, next_step
+from train.provenance import other_versions, provenance
 from train.records import StageRecord, read_record, write_record
 from train.stages import Stage
 
@@ -32,12 +33,14 @@ class StageResult:
         summary: one sentence.
         failed: why, by image id, for images that have no output.
         ran: false where it was done before and nothing changed.
+        note: what else to know of one that was not run: packages of other versions made it.
     """
 
     stage: str
     summary: str
     failed: Mapping[str, str] = field(default_factory=dict)
     ran: bool = True
+    note: str = ""
 
 
 def run(
@@ -71,7 +74,8 @@ def run(
         together.wait()  # nobody may change what the others still look at
         if not step.why:
             record = read_record(run_dir, stage.name)
-            yield StageResult(stage.name, record.summary, record.failed, ran=False)
+            note = other_versions(record.provenance)
+            yield StageResult(stage.name, record.summary, record.failed, ran=False, note=note)
             continue
         announce(step)
         if together.is_main():
@@ -94,6 +98,7 @@ def perform(step: Step, recipe: Recipe, dataset: Dataset, run_dir: Path) -> Stag
         config=step.config,
         code=step.code,
         inputs=step.inputs,
+        provenance=provenance(),
         outputs=tuple(folder.name for folder in stage.folders(run_dir)),
     )
     keep = _keep if together.is_main() else lambda *_, **__: None
@@ -126,9 +131,13 @@ def perform(step: Step, recipe: Recipe, dataset: Dataset, run_dir: Path) -> Stag
 
 
 def _clear(step: Step, run_dir: Path) -> None:
-    if step.anew:
-        for folder in step.stage.folders(run_dir):
-            shutil.rmtree(folder, ignore_errors=True)
+    if not step.anew:
+        return
+    for folder in step.stage.folders(run_dir):
+        if folder.is_symlink():  # to what another run made, as a study's runs share it
+            folder.unlink()
+        elif folder.exists():
+            shutil.rmtree(folder)
 
 
 def _keep_pace(

@@ -33,13 +33,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--dry-run", action="store_true", help="say what would run, how long it takes and what it writes"
     )
     parser.add_argument("--anew", action="store_true", help="delete what these stages made, and run them all")
-    parser.set_defaults(main=main, recipe=None)
+    parser.set_defaults(main=main)
 
 
 def main(args: argparse.Namespace) -> int:
     if args.named and args.recipe and args.named != args.recipe:
         raise ConfigError(f"two recipes, {args.named} and --recipe {args.recipe}: name one")
-    args.recipe = args.named or args.recipe or "scenes"
+    args.recipe = args.named or args.recipe
     how = {"first": args.first, "last": args.last, "trust_code": args.trust_code, "anew": args.anew}
     if args.dry_run:
         return _dry_run(args, how)
@@ -78,6 +78,7 @@ def _say(step: Step) -> None:
 def _tell(result: StageResult) -> None:
     if not together.is_main():
         return
-    print(f"{result.stage}: {result.summary}{'' if result.ran else ' (unchanged)'}", flush=True)
+    unchanged = "" if result.ran else f" (unchanged{f'; {result.note} since' if result.note else ''})"
+    print(f"{result.stage}: {result.summary}{unchanged}", flush=True)
     for image_id, reason in result.failed.items():
         print(f"  {image_id}: {reason}", file=sys.stderr)

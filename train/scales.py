@@ -12,7 +12,7 @@ from orandnet_core.mask_scaling import SCALINGS, ScaleCounts, scale_counts
 from orandnet_core.mask_store import MaskStore
 from orandnet_core.pseudo_mask import pseudo_mask
 from train.config import Recipe
-from train.open_run import add_run_arguments, open_run
+from train.open_run import add_measuring_arguments, open_run
 from train.progress import Progress
 from train.sources import open_source
 
@@ -99,12 +99,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--threshold", type=float, default=0.3, help="background threshold; not of `masks`")
     parser.add_argument("--split", default="train", help="images with ground truth")
     parser.add_argument("--images", type=int, default=100, help="at most so many, evenly over the split")
-    add_run_arguments(parser)
+    add_measuring_arguments(parser)
     parser.set_defaults(main=main)
 
 
 def main(args: argparse.Namespace) -> int:
-    recipe, dataset, run_dir = open_run(args)
+    recipe, dataset, run_dir = open_run(args, write=False)
     mask_of = _masks_of(args.source, args.threshold, recipe, dataset, run_dir)
     image_ids = spread(dataset.image_ids(args.split), args.images)
     with Progress("scales", len(image_ids)) as progress:

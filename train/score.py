@@ -25,7 +25,8 @@ from orandnet_core.metrics import (
 from orandnet_core.scoring import Scores, score, score_pair, store_source
 from orandnet_core.store import CamStore
 from train.config import Recipe
-from train.open_run import add_run_arguments, open_run
+from train.kept_command import kept_command
+from train.open_run import add_measuring_arguments, open_run
 from train.progress import Progress
 from train.results import write_rows
 from train.results_page import Row
@@ -88,7 +89,7 @@ def score_run(
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("score", help="score a run's CAMs and their fusions")
-    add_run_arguments(parser)
+    add_measuring_arguments(parser)
     parser.add_argument("--split", action="append", help="what to score; default: the recipe's CAM splits")
     parser.add_argument(
         "--calibrate-on", help="split whose masks may choose a threshold; default: the first scored"
@@ -98,11 +99,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    recipe, dataset, run_dir = open_run(args)
+    recipe, dataset, run_dir = open_run(args, write=False)
     splits = args.split or list(recipe.data.cam_splits)
     calibrate_on = args.calibrate_on or splits[0]
-    data = " --data <root>" if args.data else ""
-    command = f"python -m train score --recipe {recipe.name}{data} --split {' --split '.join(splits)}"
+    command = kept_command(args)
     rows = score_run(recipe, dataset, run_dir, splits, calibrate_on=calibrate_on, command=command)
     for row in rows:
         print(

@@ -1,13 +1,10 @@
 """`python -m train segment`: train a segmentation network on pseudo-masks, small images first or not."""
 
 import argparse
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import timm.layers
 import timm.optim
 import torch
@@ -17,10 +14,8 @@ from torch.utils.data import DataLoader
 
 from orandnet_core.backbones import load_classifier
 from orandnet_core.datasets import Dataset
-from orandnet_core.datasets.images import read_mask
 from orandnet_core.errors import ConfigError, DataError
 from orandnet_core.labels import IGNORE_INDEX
-from orandnet_core.mask_store import MaskStore
 from orandnet_core.segmentation import SegmentationNetwork, Segmenter, build_segmenter, save_segmenter
 from orandnet_core.segmentation_loss import cross_entropy, smoothed_bce
 from orandnet_core.weights import weights_identity
@@ -31,9 +26,9 @@ from train.loop import LoopConfig, fit
 from train.open_run import add_run_arguments, open_run
 from train.pairs import TrainingPairs
 from train.training import accelerator_for, finished, identity_of, training_loader, write_result
+from train.training_masks import Masks
 
 STAGE = "segment"
-RUN_MASKS, TRUTH = "masks", "truth"
 OWN_CNN = "cnn"
 
 
@@ -153,56 +148,6 @@ def weight_of_share(masks: Tensor, accelerator: Accelerator) -> Tensor | float:
         return 1.0
     decided = (masks != IGNORE_INDEX).sum().float()
     return decided / accelerator.reduce(decided, "mean").clamp(min=1)
-
-
-@dataclass(frozen=True)
-class Masks:
-    """What a segmentation network learns from: the data set's own masks, or a folder of PNGs.
-
-    Attributes:
-        dataset: whose own masks they are where `store` is None.
-        store: the folder.
-    """
-
-    dataset: Dataset
-    store: MaskStore | None
-
-    @classmethod
-    def of(cls, masks: str, dataset: Dataset, run_dir: Path) -> "Masks":
-        """What `SegmentConfig.masks` names."""
-        if masks == TRUTH:
-            return cls(dataset, None)
-        return cls(dataset, MaskStore(run_dir / RUN_MASKS if masks == RUN_MASKS else Path(masks)))
-
-    @property
-    def where(self) -> str:
-        """For messages."""
-        return str(self.store.root) if self.store else f"{self.dataset.name}'s own masks"
-
-    def path(self, image_id: str) -> Path:
-        return self.store.path_of(image_id) if self.store else self.dataset.mask_path_of(image_id)
-
-    def has(self, image_id: str) -> bool:
-        return self.path(image_id).is_file()
-
-    def __call__(self, image_id: str) -> np.ndarray:
-        """(H, W) uint8.
-
-        Raises:
-            DataError: there is none, or it cannot be read.
-        """
-        if self.store is None and self.dataset.has_mask(image_id):
-            return self.dataset.mask(image_id)
-        return read_mask(self.path(image_id))
-
-    def fingerprint(self, image_ids: tuple[str, ...]) -> str:
-        """Sixteen hex digits that change with any of these masks."""
-        digest = hashlib.sha256()
-        drawn = self.store is None and self.dataset.mask_reader is not None  # no file an image
-        for image_id in image_ids:
-            content = self(image_id).tobytes() if drawn else self.path(image_id).read_bytes()
-            digest.update(f"{image_id}\n".encode() + hashlib.sha256(content).digest())
-        return digest.hexdigest()[:16]
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

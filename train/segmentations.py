@@ -11,7 +11,8 @@ from orandnet_core.datasets import Dataset
 from orandnet_core.errors import ConfigError, StoreError
 from orandnet_core.mask_store import MaskStore
 from orandnet_core.metrics import MASK_THRESHOLD, Bootstrap, difference
-from train.open_run import add_run_arguments, open_recipe_dataset, resolve
+from train.kept_command import kept_command
+from train.open_run import add_recipe_arguments, open_recipe_dataset, resolve
 from train.predictions import METRICS, interval_columns, mean_of, score_columns, score_predictions
 from train.results import write_rows
 from train.results_page import Row, print_row
@@ -70,7 +71,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--split", default="val", help="what was predicted")
     parser.add_argument("--single", action="store_true", help="the predictions at one scale, not mirrored")
     parser.add_argument("--results", type=Path, help="merge the rows into this results.json, and its .md")
-    add_run_arguments(parser)
+    add_recipe_arguments(parser)
     parser.set_defaults(main=main)
 
 
@@ -83,18 +84,13 @@ def main(args: argparse.Namespace) -> int:
                 f"--row {text!r}: expected NAME=RUN or NAME=RUN,RUN, such as segment=runs/a,runs/b"
             )
         runs[name] = [Path(folder) for folder in folders.split(",")]
+    args.run_dir = next(iter(runs.values()))[0]  # its config names the data, unless --recipe does
     recipe = resolve(args)
     rows = compare_segmentations(
         open_recipe_dataset(recipe), args.split, runs, "-single" if args.single else ""
     )
-    data = " --data <root>" if args.data else ""
-    named = " ".join(f"--row {name}={','.join(path.name for path in paths)}" for name, paths in runs.items())
-    single = " --single" if args.single else ""
-    command = (
-        f"python -m train segmentations --recipe {recipe.name}{data} --split {args.split}{single} {named}"
-    )
     for row in rows:
-        row |= {"command": command, "recipe": recipe.name}
+        row |= {"command": kept_command(args), "recipe": recipe.name}
         print_row(row)
     if args.results:
         write_rows(args.results, rows)

@@ -14,12 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from orandnet_core.datasets import Dataset
 from orandnet_core.errors import ConfigError
 from train.config import IrnConfig, Recipe, SegmentConfig, to_dict
+from train.inputs import ground_truth, imported_maps, masks_to_learn_from
 from train.sources import stages_read
 from train.workspace import ROOT
 
 Names = Callable[[Recipe], tuple[str, ...]]
+Inputs = Callable[[Recipe, Dataset, Path], dict[str, str]]
 
 # Fields that change how fast a stage is, not what it makes.
 IDLE_FIELDS = ("workers",)
@@ -43,6 +46,7 @@ class Stage:
         reads: the stages whose outputs go in.
         parts: fields of the recipe that decide it, whole or by path such as `fusion.rule`.
         splits: the splits whose images it takes; where it trains, on the first.
+        takes: what no stage makes and goes in as well, each with its identity; see `train.inputs`.
         weights: (network, where its starting weights come from), for each network that it begins
             with; those of the run's own CNN (`cnn`) are of a stage that it reads.
         modules: their source is the stage's code; a package stands for all in it.
@@ -58,6 +62,7 @@ class Stage:
     reads: Names = _always()
     parts: Names
     splits: Names
+    takes: Inputs = lambda recipe, dataset, run_dir: {}
     weights: Callable[[Recipe], tuple[tuple[str, str], ...]] = _always()
     modules: tuple[str, ...]
     result: str = ""
@@ -168,8 +173,9 @@ def flat_values(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 # --- The table. ---
 
-_TRAINING = ("train.loop", "train.training", "orandnet_core.weights")
-_MAPS = ("train.sources", "train.cam_pairs", "orandnet_core.fusion")
+_DATA = ("orandnet_core.datasets.base", "orandnet_core.datasets.images")
+_TRAINING = (*_DATA, "train.loop", "train.training", "train.checkpoints", "orandnet_core.weights")
+_MAPS = (*_DATA, "train.sources", "train.cam_pairs", "orandnet_core.fusion", "orandnet_core.store")
 _KNOBS = tuple(
     f"fusion.{knob}_{source}" for knob in ("offset", "gamma", "weight") for source in ("cnn", "vit")
 )
@@ -185,12 +191,17 @@ def _first_split(recipe: Recipe) -> tuple[str, ...]:
 
 def _reads_source(part: str, *others: str) -> Names:
     """The other stages, and those that make the maps which `<part>.source` names."""
+    return lambda recipe: (*others, *stages_read(_source(recipe, part)))
 
-    def reads(recipe: Recipe) -> tuple[str, ...]:
-        source = getattr(recipe, part).source
-        return (*others, *stages_read("and" if source == TRIMAP else source))
 
-    return reads
+def _takes_source(part: str) -> Inputs:
+    """The maps which `<part>.source` names, where no stage makes them."""
+    return lambda recipe, dataset, run_dir: imported_maps(_source(recipe, part), run_dir)
+
+
+def _source(recipe: Recipe, part: str) -> str:
+    source = getattr(recipe, part).source
+    return "and" if source == TRIMAP else source
 
 
 def _with_fusion(part: str, *more: str) -> Names:
@@ -221,6 +232,7 @@ def _classify(source: str, title: str) -> Stage:
         weights=weights,
         modules=(
             *_TRAINING, "train.classify", "train.photos", "train.teacher", "orandnet_core.backbones",
+            "orandnet_core.cams.output_stride",
         ),
         result="classifier.safetensors",
         training=source,
@@ -236,7 +248,14 @@ def _cams(source: str, title: str) -> Stage:
         reads=_always(f"classify-{source}"),
         parts=_always(f"{source}_cams"),
         splits=_cam_splits,
-        modules=("train.cams", "orandnet_core.backbones", "orandnet_core.cams"),
+        modules=(
+            *_DATA,
+            "train.cams",
+            "orandnet_core.backbones",
+            "orandnet_core.cams",
+            "orandnet_core.store",
+            "orandnet_core.weights",
+        ),
         result="card.json",
     )
 
@@ -272,7 +291,7 @@ STAGES: dict[str, Stage] = {
             weights=lambda recipe: (("vgg16", recipe.refine.weights),),
             modules=(
                 *_TRAINING, "train.refine", "train.cam_pairs", "train.map_crops",
-                "orandnet_core.refiner", "orandnet_core.fusion",
+                "orandnet_core.refiner", "orandnet_core.fusion", "orandnet_core.store",
             ),
             result="refiner.safetensors",
             stores=("cams-refine",),
@@ -283,6 +302,7 @@ STAGES: dict[str, Stage] = {
             title="Dense CRF",
             function="train.crf:crf",
             reads=_reads_source("crf"),
+            takes=_takes_source("crf"),
             parts=_with_fusion("crf"),
             splits=_cam_splits,
             modules=(*_MAPS, "train.crf", "orandnet_core.crf"),
@@ -293,6 +313,7 @@ STAGES: dict[str, Stage] = {
             title="IR labels",
             function="train.ir_labels:ir_labels",
             reads=_reads_source("ir_labels"),
+            takes=_takes_source("ir_labels"),
             parts=_with_fusion("ir_labels"),
             splits=_first_split,
             modules=(
@@ -309,7 +330,10 @@ STAGES: dict[str, Stage] = {
             parts=_always("irn"),
             splits=_first_split,
             weights=lambda recipe: ((recipe.irn.model, recipe.irn.weights),),
-            modules=(*_TRAINING, "train.irn", "train.pairs", "orandnet_core.irn"),
+            modules=(
+                *_TRAINING, "train.irn", "train.pairs", "orandnet_core.irn", "orandnet_core.backbones",
+                "orandnet_core.mask_scaling",
+            ),
             result="network.safetensors",
             training="irn",
         ),
@@ -318,9 +342,10 @@ STAGES: dict[str, Stage] = {
             title="Random walk",
             function="train.walk:walk",
             reads=_reads_source("walk", "irn"),
+            takes=_takes_source("walk"),
             parts=_with_fusion("walk"),
             splits=_cam_splits,
-            modules=(*_MAPS, "train.walk", "orandnet_core.irn"),
+            modules=(*_MAPS, "train.walk", "orandnet_core.irn", "orandnet_core.weights"),
             stores=("cams-walk",),
         ),
         Stage(
@@ -328,6 +353,7 @@ STAGES: dict[str, Stage] = {
             title="Pseudo-masks",
             function="train.masks:masks",
             reads=_reads_source("masks"),
+            takes=_takes_source("masks"),
             parts=_masks_parts,
             splits=_first_split,
             modules=(*_MAPS, "train.masks", "orandnet_core.pseudo_mask", "orandnet_core.crf"),
@@ -337,18 +363,17 @@ STAGES: dict[str, Stage] = {
             name="segment",
             title="Train the segmentation",
             function="train.segment:segment",
-            reads=lambda recipe: (
-                *(["masks"] if recipe.segment.masks == "masks" else []),
-                *(["classify-cnn"] if recipe.segment.weights == "cnn" else []),
-            ),
+            reads=_reads_masks,
             parts=_always("segment"),
             splits=_first_split,
+            takes=masks_to_learn_from,
             weights=lambda recipe: (
                 ((recipe.segment.encoder, recipe.segment.weights),) if recipe.segment.weights != "cnn" else ()
             ),
             modules=(
-                *_TRAINING, "train.segment", "train.pairs", "train.curriculum", "orandnet_core.segmentation",
-                "orandnet_core.segmentation_loss", "orandnet_core.mask_scaling",
+                *_TRAINING, "train.segment", "train.training_masks", "train.pairs", "train.curriculum",
+                "orandnet_core.segmentation", "orandnet_core.segmentation_loss", "orandnet_core.mask_scaling",
+                "orandnet_core.backbones",
             ),
             result="network.safetensors",
             training="segment",
@@ -360,9 +385,10 @@ STAGES: dict[str, Stage] = {
             reads=_always("segment"),
             parts=_always("evaluate"),
             splits=lambda recipe: recipe.evaluate.splits,
+            takes=ground_truth,
             modules=(
-                "train.evaluate", "train.predictions", "orandnet_core.segmentation", "orandnet_core.crf",
-                "orandnet_core.metrics",
+                *_DATA, "train.evaluate", "train.predictions", "orandnet_core.segmentation",
+                "orandnet_core.crf", "orandnet_core.metrics", "orandnet_core.weights",
             ),
             result="result.json",
         ),

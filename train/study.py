@@ -18,6 +18,7 @@ from orandnet_core.errors import ConfigError
 from train.adopt import is_adopted
 from train.config import CURRICULA, Recipe, override
 from train.evaluate import SOURCES
+from train.kept_command import kept_command
 from train.open_run import add_run_arguments, open_run, write_config
 from train.plan import Step, between
 from train.results import write_rows
@@ -169,7 +170,7 @@ def main(args: argparse.Namespace) -> int:
     before = stages[stages.index(FIRST) - 1]
     for result in run(recipe, dataset, base_dir, last=before, announce=_say):
         print(f"{result.stage}: {result.summary}", flush=True)
-    command = _command(args, recipe, base_dir)
+    command = _command(args, base_dir)
     splits = tuple(recipe.data.cam_splits)
     scored = score_run(recipe, dataset, base_dir, splits, calibrate_on=splits[0], command=command)
     _keep(scored, args.results)
@@ -184,16 +185,12 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _command(args: argparse.Namespace, recipe: Recipe, base_dir: Path) -> str:
+def _command(args: argparse.Namespace, base_dir: Path) -> str:
     """What makes the rows again; a base run whose networks were adopted was not trained by the study."""
-    data = "--data <root>" * bool(args.data)
-    adopted = any(is_adopted(base_dir, source) for source in NETWORKS)
-    before = f"python -m train adopt --recipe {recipe.name} {data} &&" if adopted else ""
-    words = [before, "python -m train study", f"--recipe {recipe.name}", data]
-    words += [f"--source {' '.join(args.source)}" if args.source else ""]
-    words += [f"--curriculum {' '.join(args.curriculum)}" if tuple(args.curriculum) != CURRICULA else ""]
-    words += [f"--seeds {args.seeds}", *(f"--set {assignment}" for assignment in args.set)]
-    return " ".join(filter(None, words))
+    command = kept_command(args)
+    if any(is_adopted(base_dir, source) for source in NETWORKS):
+        command = f"{kept_command(args, 'adopt', only=('recipe', 'run_dir', 'data'))} && {command}"
+    return command
 
 
 def _keep(rows: list[Row], results: Path | None) -> None:

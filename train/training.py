@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,6 @@ from orandnet_core.errors import ConfigError
 from train import together
 from train.loading import leave_group, loading_processes
 from train.loop import BatchSize, LoopConfig, batches
-
-
-def device_words() -> str:
-    """What a training on this machine computes on, such as `NVIDIA H200` or `2 CPU cores`."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
 
 
 def accelerator_for(precision: str, *, batch_size: int, accumulate: int = 1) -> Accelerator:
@@ -88,12 +82,22 @@ def identity_of(parts: dict[str, Any]) -> str:
 
 
 def finished(stage_dir: Path, weights_path: Path, identity: str) -> dict[str, Any] | None:
-    """The `result.json` of a training that was finished with this identity, if there is one."""
+    """The `result.json` of a training that was finished with this identity, if there is one.
+
+    Raises:
+        ConfigError: there is none, and the folder is linked from another run, which stays as it is.
+    """
     path = stage_dir / "result.json"
-    if not path.is_file() or not weights_path.is_file():
-        return None
-    result = json.loads(path.read_text())
-    return result if result.get("identity") == identity else None
+    if path.is_file() and weights_path.is_file():
+        result = json.loads(path.read_text())
+        if result.get("identity") == identity:
+            return result
+    if stage_dir.is_symlink():
+        raise ConfigError(
+            f"{stage_dir} is a link to {stage_dir.resolve()}, of another training: delete the link, "
+            "or let `python -m train run` do so"
+        )
+    return None
 
 
 def write_result(stage_dir: Path, result: dict[str, Any]) -> None:

@@ -186,5 +186,5 @@ def run_import(maps: MapImport, to: Target, report: Report) -> Imported:
             reasons[image_id] = str(error)
         report(done, len(image_ids))
     catalog.forget()
-    command = f"python -m train score --recipe {to.folder}/config.json --run-dir {to.folder}"
+    command = f"python -m train score --run-dir {to.folder}"
     return Imported(to, len(image_ids) - len(reasons), reasons, command, store.fingerprint)

@@ -1,16 +1,17 @@
 """A row for every stage of a run: how far it is, how long it took, what it came to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pages.components.launching import STAGES, stage_title
 from pages.components.run_figures import StageFigures
 from pages.components.tasks import format_left
+from train.provenance import DEVICE
 from train.records import StageRecord, read_record
 from train.stages import stage_of
 
-__all__ = ["StageRow", "stage_rows"]
+__all__ = ["StageRow", "made_with", "stage_rows"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,32 @@ def stage_rows(folder: Path, figures: Mapping[str, StageFigures], *, alive: bool
         )
         for name, reported in parts.items()
     ]
+
+
+def made_with(folder: Path) -> list[str]:
+    """By which code, packages and device a run's stages were made, in words.
+
+    Returns:
+        What all stages have in common, then what some were made with, the oldest first; nothing where
+        nothing is known.
+    """
+    records = [record for name in STAGES if (record := read_record(folder, name)) and record.provenance]
+    records.sort(key=lambda record: record.began_s)
+    made_by = {stage_title(record.stage): dict(record.provenance) for record in records}
+    common = set.intersection(*(set(each.items()) for each in made_by.values())) if made_by else set()
+    titles: dict[str, list[str]] = {}
+    for title, each in made_by.items():
+        titles.setdefault(_made_with(each, lambda item: item not in common), []).append(title)
+    first = _made_with(next(iter(made_by.values()), {}), lambda item: item in common)
+    return [
+        *([f"Made with {first}"] if first else []),
+        *(f"{', '.join(stages)}: {words}" for words, stages in titles.items() if words),
+    ]
+
+
+def _made_with(provenance: Mapping[str, str], is_told: Callable[[tuple[str, str]], bool]) -> str:
+    told = dict(filter(is_told, provenance.items()))
+    return ", ".join(value if name == DEVICE else f"{name} {value}" for name, value in told.items())
 
 
 def _row(name: str, record: StageRecord | None, figures: StageFigures | None, alive: bool) -> StageRow:

@@ -13,7 +13,7 @@ from pages.components.launching import stage_title
 from pages.components.run_comparison_view import compare_runs
 from pages.components.run_figures import StageFigures, stage_figures
 from pages.components.run_pictures import run_pictures
-from pages.components.stage_rows import stage_rows
+from pages.components.stage_rows import made_with, stage_rows
 from train.jobs import JobStatus, read_json
 from train.workspace import cam_stores, run_dir, run_names
 
@@ -162,6 +162,8 @@ def _show_stages(name: str, stages: dict[str, StageFigures], alive: bool) -> Non
     table = {"Stage": [row.title for row in rows], "Done": [row.done for row in rows]}
     table |= {"Time": [row.time for row in rows], "": [row.state for row in rows]}
     st.table(table, border="horizontal", hide_index=True)
+    for words in made_with(run_dir(name)):
+        st.caption(words)
 
 
 def _delete(name: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pages.components.launching import STAGES, stage_title
-from pages.components.stage_rows import stage_rows
+from pages.components.stage_rows import made_with, stage_rows
 from tests.pages.test_run_figures import line, write
 from train.records import StageRecord, write_record
 
@@ -80,3 +80,21 @@ def test_a_stage_of_several_parts_shows_the_newest(rows_of):
 
 def test_what_is_no_stage_is_shown_as_it_is_called(rows_of):
     assert list(rows_of(line("something-else", 3)))[-1] == "something-else"
+
+
+def test_what_made_a_run_is_told_once(tmp_path):
+    assert made_with(tmp_path) == []
+    older = {"code": "a1", "torch": "2.13.0", "numpy": "2.3.5", "device": "2 CPU cores"}
+    newer = older | {"code": "b2-dirty", "device": "NVIDIA H200"}
+    for name, began_s in (("cams-cnn", 20.0), ("classify-cnn", 10.0)):
+        write_record(tmp_path, finished(name, began_s=began_s, provenance=older))
+    write_record(tmp_path, finished("segment"))  # of before this was kept
+    assert made_with(tmp_path) == ["Made with code a1, torch 2.13.0, numpy 2.3.5, 2 CPU cores"]
+    write_record(tmp_path, finished("refine", began_s=30.0, provenance=newer))
+    assert made_with(tmp_path) == [
+        "Made with torch 2.13.0, numpy 2.3.5",
+        f"{stage_title('classify-cnn')}, {stage_title('cams-cnn')}: code a1, 2 CPU cores",
+        f"{stage_title('refine')}: code b2-dirty, NVIDIA H200",
+    ]
+    write_record(tmp_path, finished("irn", began_s=40.0, provenance={"torch": "2.14.1"}))
+    assert made_with(tmp_path)[-1] == f"{stage_title('irn')}: torch 2.14.1"

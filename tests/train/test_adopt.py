@@ -32,6 +32,16 @@ def test_a_run_goes_on_from_a_released_network_without_training(released, tiny_r
     assert classifier_path(folder, "cnn").read_bytes() == released_path(released, "tiny", "cnn").read_bytes()
 
 
+def test_what_is_linked_from_another_run_stays(released, tiny_recipe, squares, tmp_path):
+    other = tmp_path / "trained" / "classify-cnn"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "classify-cnn").symlink_to(other, target_is_directory=True)
+    before = {path.name: path.read_bytes() for path in other.iterdir() if path.is_file()}
+    adopt(tiny_recipe, "cnn", squares, tmp_path / "run", released)
+    assert is_adopted(tmp_path / "run", "cnn")
+    assert {path.name: path.read_bytes() for path in other.iterdir() if path.is_file()} == before
+
+
 def test_what_is_said_of_it_is_measured_here(released, tiny_recipe, squares, tmp_path):
     from orandnet_core.backbones import load_classifier
 

@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from orandnet_core.segmentation import (
 )
 from train.config import EvaluateConfig, override
 from train.evaluate import Inference, evaluate, inferences, result_rows
+from train.open_run import write_config
 from train.predictions import mean_of, score_predictions
 from train.results import read_rows, write_rows
 from train.results_page import markdown
@@ -127,6 +129,26 @@ def test_it_goes_on_where_it_was_and_mixes_nothing(recipe, squares, run_dir):
     assert evaluate(recipe, squares, run_dir, anew=True).made == 8
     with pytest.raises(StoreError, match="another flip, rule"):
         evaluate(override(recipe, {"evaluate.flip": False}), squares, run_dir)
+
+
+def test_scores_of_other_splits_stay_as_long_as_they_are_of_this_network(recipe, squares, run_dir):
+    evaluate(recipe, squares, run_dir)
+    val = scored(run_dir)
+    evaluate(recipe, squares, run_dir, splits=["train"])
+    both = scored(run_dir)
+    assert val.items() < both.items()
+    assert {split for split, _ in both} == {"val", "train"}
+    assert json.loads((run_dir / "evaluate" / "result.json").read_text())["splits"] == ["val", "train"]
+    rows = result_rows(recipe, run_dir, ["train"], "c")
+    assert [row["split"] for row in rows] == ["train", "train"]
+    evaluate(recipe, squares, run_dir)
+    assert scored(run_dir) == both
+    relabelled = replace(squares, splits={**squares.splits, "val": squares.image_ids("val")[1:]})
+    evaluate(recipe, relabelled, run_dir, splits=["train"])
+    assert {split for split, _ in scored(run_dir)} == {"train"}
+    make_run(run_dir, seed=1)
+    evaluate(recipe, squares, run_dir, splits=["val"], anew=True)
+    assert {split for split, _ in scored(run_dir)} == {"val"}
 
 
 def test_shards_leave_the_scores_to_a_whole_pass(recipe, squares, run_dir):
@@ -246,7 +268,7 @@ def test_a_submission_that_lacks_an_image_is_refused(tmp_path):
 
 def test_rows_go_into_the_results_and_their_page(recipe, squares, run_dir, tmp_path):
     evaluate(recipe, squares, run_dir)
-    rows = result_rows(recipe, run_dir, "python -m train evaluate")
+    rows = result_rows(recipe, run_dir, ["val"], "python -m train evaluate")
     assert {row["source"] for row in rows} == {"segment+curriculum"}
     assert all("per_class" not in row and row["pixels"] == 6_000_000 for row in rows)
     path = tmp_path / "results.json"
@@ -285,3 +307,17 @@ def test_networks_are_compared_over_seeds_and_paired(recipe, squares, tmp_path):
     assert "| segment+curriculum | segment | " in markdown(rows)
     with pytest.raises(StoreError, match="not readable"):
         compare_segmentations(squares, "train", {"segment": runs[:1]})
+
+
+def test_networks_are_compared_on_the_data_of_the_first_run(recipe, squares, run_dir, tmp_path, capsys):
+    from train.__main__ import main
+
+    (squares.root / "classes.txt").write_text("red\ngreen\nblue\n")
+    write_config(override(recipe, {"name": "own", "data.root": str(squares.root)}), run_dir)
+    evaluate(recipe, squares, run_dir)
+    results = tmp_path / "results.json"
+    words = ["--row", f"segment={run_dir}", "--single", "--results", str(results)]
+    assert main(["segmentations", *words]) == 0
+    (row,) = read_rows(results)
+    assert (row["dataset"], row["recipe"]) == ("voc12", "own")
+    assert row["command"] == "python -m train segmentations --row segment=<run> --single"

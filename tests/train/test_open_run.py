@@ -22,10 +22,10 @@ def opened(squares, tmp_path, monkeypatch):
     monkeypatch.setattr(opening, "open_recipe_dataset", lambda config: squares)
     monkeypatch.setattr(progress, "listeners", [])
 
-    def opens(*words: str):
+    def opens(*words: str, **how: bool):
         parser = argparse.ArgumentParser()
         add_run_arguments(parser)
-        return open_run(parser.parse_args(["--run-dir", str(tmp_path / "run"), *words]))
+        return open_run(parser.parse_args(["--run-dir", str(tmp_path / "run"), *words]), **how)
 
     return opens
 
@@ -35,6 +35,28 @@ def test_the_config_is_written_resolved(opened, tmp_path):
     written = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (written["name"], written["cnn"]["epochs"]) == ("scenes", 7)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+
+
+@pytest.fixture
+def configured(opened, tmp_path):
+    """The run's config once it was opened with fields of its own."""
+    opened("--set", "cnn.epochs=7", "--set", "seed=3", "--set", "masks.source=amn")
+    return (tmp_path / "run" / "config.json").read_bytes()
+
+
+def test_a_run_keeps_its_own_recipe_where_none_is_named(opened, configured, tmp_path):
+    config, *_ = opened()
+    assert (config.cnn.epochs, config.seed, config.masks.source) == (7, 3, "amn")
+    assert (tmp_path / "run" / "config.json").read_bytes() == configured
+    assert opened("--recipe", "scenes")[0].seed == 0
+    assert opened("--set", "seed=4")[0].seed == 4
+
+
+@pytest.mark.parametrize("words", [(), ("--recipe", "scenes"), ("--set", "seed=5")])
+def test_what_measures_leaves_the_config_alone(opened, configured, tmp_path, words):
+    config, *_ = opened(*words, write=False)
+    assert config.seed == {(): 3, ("--set", "seed=5"): 5}.get(words, 0)
+    assert (tmp_path / "run" / "config.json").read_bytes() == configured
 
 
 def test_what_tensorboard_shows_is_what_was_reported(tmp_path, monkeypatch):

@@ -9,11 +9,12 @@ import pytest
 
 from orandnet_core.errors import ConfigError, StoreError
 from train import plan as planning
+from train import provenance, stages
 from train import run as running
-from train import stages
 from train.config import override
 from train.per_image import Made
 from train.records import StageRecord, read_record, write_record
+from train.run_cli import _tell
 from train.stages import Stage
 
 
@@ -131,6 +132,22 @@ def test_a_record_says_all(go, squares, tmp_path):
     assert read_record(tmp_path / "run", "learn").seconds == 12.0, "the training knows better"
 
 
+def test_a_record_says_by_what_and_other_versions_are_a_note(go, calls, tmp_path, monkeypatch, capsys):
+    versions = {"torch": "1.0"}
+    monkeypatch.setattr(running, "provenance", lambda: dict(versions))
+    monkeypatch.setattr(provenance, "provenance", lambda: dict(versions))
+    go()
+    assert read_record(tmp_path / "run", "learn").provenance == {"torch": "1.0"}
+    versions["torch"] = "2.0"
+    said, results = go()
+    assert (said, len(calls)) == ({}, 3)
+    assert [result.note for result in results] == ["torch 1.0 -> 2.0"] * 3
+    _tell(results[0])
+    assert capsys.readouterr().out == (
+        "learn: mAP 50.0 on 4 images of val (unchanged; torch 1.0 -> 2.0 since)\n"
+    )
+
+
 def test_what_changed_is_said_and_what_follows_is_made_anew(go, calls):
     go()
     said, _ = go({"cnn.epochs": 8})
@@ -187,6 +204,40 @@ def test_what_is_made_anew_leaves_nothing_of_the_old(go, tmp_path):
     assert not (tmp_path / "run" / "draw" / "old").exists()
     assert not (tmp_path / "run" / "cams-drawn" / "old").exists()
     assert (tmp_path / "run" / "learn" / "weights").exists()
+
+
+@pytest.fixture
+def base(go, tmp_path):
+    """A run of which the test's own run links all that it may: it shares the stages as a study does."""
+    go()
+    folder = (tmp_path / "run").rename(tmp_path / "base")
+    (tmp_path / "run").mkdir()
+    for made in folder.iterdir():
+        if made.is_dir():
+            (tmp_path / "run" / made.name).symlink_to(made, target_is_directory=True)
+    return folder
+
+
+def content_of(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_linked_from_another_run_serves_and_is_never_written_to(go, base, calls, tmp_path):
+    assert go()[0] == {}
+    before = content_of(base)
+    assert "learn" in go({"cnn.epochs": 7})[0]
+    assert content_of(base) == before
+    assert (tmp_path / "run" / "learn" / "weights").read_text() == "7"
+    assert not (tmp_path / "run" / "learn").is_symlink()
+
+
+def test_what_is_linked_and_not_whole_is_made_here(go, base, calls, tmp_path):
+    (base / "draw" / "drawn").unlink()
+    before = content_of(base)
+    assert go()[0] == {"draw": "what is linked from another run is not whole: made here"}
+    assert content_of(base) == before
+    assert (tmp_path / "run" / "draw" / "drawn").exists()
+    assert (tmp_path / "run" / "learn").is_symlink()
 
 
 def test_outputs_that_are_gone_are_made_again(go, calls, tmp_path):

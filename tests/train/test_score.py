@@ -12,6 +12,9 @@ from orandnet_core.pseudo_mask import pseudo_mask
 from orandnet_core.scoring import pair_is_scored, score, store_source
 from orandnet_core.store import CamStore
 from pages.components.scores import STANDARD
+from train.__main__ import main
+from train.config import override
+from train.open_run import write_config
 from train.results import read_rows, write_rows
 from train.results_page import markdown
 from train.score import score_run
@@ -174,6 +177,22 @@ def test_the_rows_of_a_network_say_how_well_it_classifies(tiny_recipe, squares, 
     told = [(row["split"], row["source"], row["map"]) for row in rows if "map" in row]
     assert told == [("val", "cnn", 0.5)] * 3
     assert "cnn classifier: mAP 50.0\n" in markdown(rows)
+
+
+def test_the_command_uses_the_runs_own_config_and_leaves_it(tiny_recipe, squares, scored, tmp_path):
+    _, run_dir = scored
+    changed = {"name": "own", "data.root": str(squares.root), "cnn.epochs": 7, "masks.source": "amn"}
+    write_config(override(tiny_recipe, changed), run_dir)
+    (squares.root / "classes.txt").write_text("red\ngreen\nblue\n")
+    before = (run_dir / "config.json").read_bytes()
+    results = tmp_path / "results.json"
+    words = ["--split", "val", "--calibrate-on", "train", "--set", "fusion.gamma_cnn=2"]
+    assert main(["score", "--run-dir", str(run_dir), *words, "--results", str(results)]) == 0
+    assert (run_dir / "config.json").read_bytes() == before
+    assert {(row["recipe"], row["split"]) for row in read_rows(results)} == {("own", "val")}
+    assert {row["command"] for row in read_rows(results)} == {
+        "python -m train score --run-dir <run> --split val --calibrate-on train --set fusion.gamma_cnn=2"
+    }
 
 
 def test_its_counts_are_those_that_the_pages_look_for(scored, squares):

@@ -1,8 +1,11 @@
 """The table of stages, and a stage's code version."""
 
+import ast
 import dataclasses
 import importlib
 import inspect
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,7 @@ from train import stages
 from train.config import DataConfig, override
 from train.recipes import RECIPES, recipe
 from train.stages import STAGES, code_version, run_order, stage, stage_of
+from train.workspace import ROOT
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -156,3 +160,72 @@ def test_a_package_is_all_its_modules(version_of):
     assert version_of("A = 1", "B = 2") != first
     assert version_of("A = 1", "B = 1") == first
     assert version_of("B = 1", "A = 1") != first
+
+
+# --- The modules of a stage: all code that decides what it makes. ---
+
+# Carry values and files about, tell what happens, share the work: what a stage makes does not depend on them.
+# The recipe and the data have their own place in a stage's key.
+NEUTRAL = (
+    "orandnet_core.array_files", "orandnet_core.datasets.problems", "orandnet_core.errors",
+    "orandnet_core.labels", "orandnet_core.mask_store", "orandnet_core.pickled_tensors",
+    "orandnet_core.protocol", "orandnet_core.render", "orandnet_core.restricted_pickle",
+    "train.claim", "train.config", "train.image_stage", "train.interruption", "train.kept_command",
+    "train.learning", "train.loading", "train.open_run", "train.per_image", "train.pool", "train.progress",
+    "train.provenance",
+    "train.results", "train.results_page", "train.together", "train.voc_submission", "train.workspace",
+)  # fmt: skip
+# What a stage takes nothing decisive from: where another's network lies, how errors are counted.
+ASIDE = {
+    "cams-cnn": ("train.classify",),
+    "cams-vit": ("train.classify",),
+    "irn": ("train.classify", "orandnet_core.metrics"),
+    "walk": ("train.irn",),
+    "segment": ("train.classify", "orandnet_core.metrics"),
+    "evaluate": ("train.segment", "orandnet_core.pseudo_mask"),
+}
+
+
+def source_of(module: str) -> Path | None:
+    place = ROOT.joinpath(*module.split("."))
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+
+
+def imported_by(module: str) -> set[str]:
+    """Modules of the project that a module takes something from, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source_of(module).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ("train", "orandnet_core"):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                found.add(name if source_of(name) else handed_on(node.module, alias.name))
+    return found
+
+
+def handed_on(module: str, name: str) -> str:
+    """The module that a name comes from which a package's `__init__` imports; else the module itself."""
+    source = source_of(module)
+    if source.name == "__init__.py":
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
+                return handed_on(node.module, name)
+    return module
+
+
+def within(module: str, packages: Iterable[str]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_all_code_that_decides_a_stage_is_its_code(name):
+    """A new import of a stage either belongs to `modules`, or is known here to decide nothing."""
+    each = STAGES[name]
+    aside = (*NEUTRAL, *ASIDE.get(name, ()))
+    reached, left = set(), [each.function.partition(":")[0]]
+    while left:
+        module = left.pop()
+        if module not in reached and not within(module, aside):
+            reached.add(module)
+            left += imported_by(module)
+    assert {module for module in reached if not within(module, each.modules)} == set()
+    assert {module for module in each.modules if not any(within(one, [module]) for one in reached)} == set()
