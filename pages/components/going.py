@@ -4,7 +4,12 @@ from typing import NoReturn
 
 import streamlit as st
 
-__all__ = ["go_to", "open_first_page"]
+from orandnet_core.fusion import RULES
+
+__all__ = ["LOOK_KEY", "OF_DATASET", "go_to", "inspect_image", "open_first_page"]
+
+LOOK_KEY, OF_DATASET = "look", "Data set"  # of Inspect: photos of one's own, or these
+_INSPECT = "analysis/inspect_page.py"
 
 
 def go_to(page: str, **set_there: str) -> NoReturn:
@@ -20,7 +25,23 @@ def go_to(page: str, **set_there: str) -> NoReturn:
     st.switch_page(f"pages/{page}", query_params=set_there)
 
 
+def inspect_image(image_id: str, source: str | None = None, threshold: float = 0.0) -> NoReturn:
+    """Open an image on Inspect, whatever is filtered or looked at there.
+
+    Args:
+        source: what the mask comes from there, a key of `sources.source_names`; as it was where None.
+        threshold: of the source, in [0, 1].
+    """
+    st.session_state.update({LOOK_KEY: OF_DATASET, "classes": [], "image": image_id})
+    if source is not None:
+        st.session_state.update({"mask": source, "threshold": threshold})
+        if source not in RULES:
+            shown = st.session_state.get("beside", [])
+            st.session_state["beside"] = [*shown, source] if source not in shown else shown
+    go_to(_INSPECT)
+
+
 def open_first_page() -> NoReturn:
     """Where a link names the first page by its own name: open it where it lies, with the link's query."""
     query = {name: st.query_params.get_all(name) for name in st.query_params}
-    st.switch_page("pages/analysis/inspect_page.py", query_params=query)
+    st.switch_page(f"pages/{_INSPECT}", query_params=query)

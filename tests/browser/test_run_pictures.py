@@ -1,4 +1,4 @@
-"""Runs in a browser: one is chosen by a click; its pictures are stepped through, also with nothing to fuse."""
+"""Runs in a browser: one is chosen by a click; the viewer opens, steps, and does with nothing to fuse."""
 
 import json
 import re
