@@ -15,7 +15,7 @@ from pages.components.chart_style import CHART_CONFIG, METRIC_LABELS
 from pages.components.comparison import csv_bytes, parquet_bytes
 from pages.components.empty import require_cams, require_dataset
 from pages.components.error_charts import SIDE_COLOURS, clicked_slice, slice_bars
-from pages.components.going import inspect_image
+from pages.components.going import inspect_mask
 from pages.components.mined_errors import mined_errors, picture_of, source_scores
 from pages.components.protocol import card_line, protocol_popover
 from pages.components.scores import choose
@@ -170,7 +170,7 @@ def show_gallery(selection: Selection, name: str, mined: Mined, chosen: Slice) -
                 )
                 if asked:
                     # As it was judged here: the same map at the same threshold.
-                    inspect_image(image_id, name, mined.card.threshold)
+                    inspect_mask(image_id, name, mined.card.threshold)
 
 
 def show_downloads(mined: Mined, dataset: Dataset) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from orandnet_core.fusion import RULES
 
-__all__ = ["LOOK_KEY", "OF_DATASET", "go_to", "inspect_image", "open_first_page"]
+__all__ = ["LOOK_KEY", "OF_DATASET", "go_to", "inspect_image", "inspect_mask", "open_first_page"]
 
 LOOK_KEY, OF_DATASET = "look", "Data set"  # of Inspect: photos of one's own, or these
 _INSPECT = "analysis/inspect_page.py"
@@ -25,20 +25,24 @@ def go_to(page: str, **set_there: str) -> NoReturn:
     st.switch_page(f"pages/{page}", query_params=set_there)
 
 
-def inspect_image(image_id: str, source: str | None = None, threshold: float = 0.0) -> NoReturn:
-    """Open an image on Inspect, whatever is filtered or looked at there.
+def inspect_image(image_id: str) -> NoReturn:
+    """Open an image on Inspect, whatever is filtered or looked at there."""
+    st.session_state.update({LOOK_KEY: OF_DATASET, "classes": []})
+    go_to(_INSPECT, image=image_id)
+
+
+def inspect_mask(image_id: str, source: str, threshold: float) -> NoReturn:
+    """Open an image on Inspect with the mask that a source makes of it.
 
     Args:
-        source: what the mask comes from there, a key of `sources.source_names`; as it was where None.
+        source: a key of `sources.map_names`.
         threshold: of the source, in [0, 1].
     """
-    st.session_state.update({LOOK_KEY: OF_DATASET, "classes": [], "image": image_id})
-    if source is not None:
-        st.session_state.update({"mask": source, "threshold": threshold})
-        if source not in RULES:
-            shown = st.session_state.get("beside", [])
-            st.session_state["beside"] = [*shown, source] if source not in shown else shown
-    go_to(_INSPECT)
+    st.session_state.update({"mask": source, "threshold": threshold})
+    if source not in RULES:
+        shown = st.session_state.get("beside", [])
+        st.session_state["beside"] = [*shown, source] if source not in shown else shown
+    inspect_image(image_id)
 
 
 def open_first_page() -> NoReturn:
