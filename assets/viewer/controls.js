@@ -12,6 +12,7 @@ function createControls(host, { onmove, ondone }) {
     if (stamp === drawn) return
     const open = new Map(Array.from(host.querySelectorAll("details"), each => [each.dataset.group, each.open]))
     drawn = stamp
+    held = false // what goes is not let go any more
     groups = described
     rows = new Map()
     host.replaceChildren(...groups.map(group => drawGroup(group, open)))
@@ -42,6 +43,9 @@ function createControls(host, { onmove, ondone }) {
     made.append(summary, body)
     return made
   }
+
+  // A slider that ends where it began says nothing of a change.
+  for (const end of ["pointerup", "pointercancel", "focusout"]) host.addEventListener(end, () => { held = false })
 
   function move(name, value) {
     held = true

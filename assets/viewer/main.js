@@ -37,7 +37,7 @@ function createViewer(root) {
     pan: (dx, dy) => (view.panBy(dx, dy), draw()),
     enlargeNumber: number => order[number - 1] && enlarge(order[number - 1]),
     help: () => (dialog.open ? dialog.close() : dialog.showModal()),
-    togglePanes: () => { menu.details.open = !menu.details.open },
+    togglePanes: () => menu.toggle(),
     moveThreshold: by => step("t", by), nextClass: by => step("class", by),
   }
   const controls = createControls(part("controls"), { onmove: move, ondone: send })
@@ -286,7 +286,7 @@ function createViewer(root) {
   // --- one pane, and two in one ----------------------------------------------------------
 
   function enlarge(key) {
-    const known = key ?? order[0]
+    const known = key ?? solo ?? order[0]
     if (solo === known) leaveSolo()
     else solo = known
     remember()
@@ -343,6 +343,7 @@ function createViewer(root) {
 
   function escape() {
     if (dialog.open) return dialog.close()
+    if (menu.open) return menu.toggle()
     viewer.pinned = false
     setProbe(null)
     useTool("move")

@@ -13,13 +13,25 @@ function createPanesMenu(host, { get, set, wear }) {
   body.append(list, usual, colours)
   details.append(summary, body)
   host.append(details)
-  details.ontoggle = () => details.open && draw()
+  details.ontoggle = () => {
+    if (details.open) document.addEventListener("pointerdown", closeBeside)
+    else document.removeEventListener("pointerdown", closeBeside)
+    if (details.open) draw()
+  }
   details.addEventListener("keydown", event => {
     if (event.key !== "Escape" || !details.open) return
-    details.open = false
-    summary.focus()
+    toggle()
     event.stopPropagation()
   })
+
+  function toggle() {
+    details.open = !details.open
+    summary.focus()
+  }
+
+  function closeBeside(event) {
+    if (!event.composedPath().includes(details)) details.open = false
+  }
 
   function draw(focused = "") {
     const { all, shown, look, palettes } = get()
@@ -67,5 +79,5 @@ function createPanesMenu(host, { get, set, wear }) {
     draw(focused)
   }
 
-  return { close: () => { details.open = false }, redraw: () => details.open && draw(), details }
+  return { toggle, redraw: () => details.open && draw(), get open() { return details.open } }
 }

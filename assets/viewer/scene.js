@@ -187,18 +187,20 @@ function createScene(scene, width, height) {
     }
   }
 
-  // Which panes there can be, in their usual order.
+  // Which panes this setting has something for, in their usual order.
   function paneKeys() {
     const extra = [...cams.keys()].filter(key => !ALWAYS.includes(key))
-    const pair = cams.has("cnn") && cams.has("vit")
+    const pair = cams.has("cnn") && cams.has("vit"), fused = recipe("fused")
+    const mask = fused || labels.has(setting.rule)
     return [
-      "photo", ...(pair ? [...ALWAYS, "fused"] : []), ...extra,
+      "photo", ...(pair ? ALWAYS : []), ...(pair && fused ? ["fused"] : []), ...extra,
       ...(pair ? ["cnn-mask", "vit-mask", "or-mask", "and-mask"] : []), ...extra.map(key => `${key}-mask`),
-      ...labels.keys(), "mask", ...(scene.truth ? ["truth", "errors"] : []), ...(pair ? ["disagreement"] : []),
+      ...labels.keys(), ...(mask ? ["mask"] : []), ...(scene.truth ? ["truth"] : []),
+      ...(scene.truth && mask ? ["errors"] : []), ...(pair ? ["disagreement"] : []),
     ]
   }
 
-  // The fused map is one of those that are always there.
+  // The fused map is one of those that are always there, or there is none.
   const fusedIsShown = () => recipe("fused")?.name !== "fused"
 
   // --- figures ---------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Compare: all sources side by side, every number with its interval and its protocol card."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
@@ -44,25 +45,33 @@ def choose_candidates(selection: Selection, dataset: Dataset) -> tuple[list[Cand
     names = {name: rule.label for name, rule in RULES.items()}
     for run in chosen_runs:
         names |= {key: source.label for key, source in offers[run].further.items()}
-    fusions = {f"{_SAVED}{name}": setting.fusion for name, setting in saved_settings().items()}
+    names = _told_apart(names)
+    saved = {f"{_SAVED}{name}": setting for name, setting in saved_settings().items()}
+    fusions = {key: setting.fusion for key, setting in saved.items()}
+    labels = _told_apart(names | {key: f"{setting.name} (saved)" for key, setting in saved.items()})
     chosen = sources_column.pills(
         "Sources",
-        [*names, *fusions],
+        [*names, *saved],
         default=DEFAULT_SOURCES,
         selection_mode="multi",
-        format_func=lambda key: names.get(key) or f":material/bookmark: {_name(key, names)}",
+        format_func=lambda key: names.get(key) or f":material/bookmark: {saved[key].name}",
         key="compare_sources",
         bind="query-params",
         wrap=True,
     )
     if not chosen:
         st.caption("Choose a source above to compare.")
+    if not saved.keys().isdisjoint(chosen):
+        st.caption(
+            ":material/info: Of a saved setting the fusion alone is compared: as for all others, the rule "
+            "chooses its threshold (*Fixed* sets one by hand); a trimap is left out."
+        )
     candidates, lacking = [], []
     for position, run in enumerate(chosen_runs):
         offer = offers[run]
-        lacking += [f"{_name(key, names)} of {run}" for key in chosen if offer.lacks(key, fusions)]
+        lacking += [f"{labels[key]} of {run}" for key in chosen if offer.lacks(key, fusions)]
         for key, scores in offer.scores(chosen, fusions).items():
-            label = _name(key, names) if len(chosen_runs) < 2 else f"{_name(key, names)} · {run}"
+            label = labels[key] if len(chosen_runs) < 2 else f"{labels[key]} · {run}"
             rule = fusions[key].rule if key in fusions else style_of(key)
             own_key = f"{key}@{run}" if position else key
             candidates.append(Candidate(own_key, label, rule, position, scores))
@@ -130,8 +139,10 @@ def show_downloads(
             )
 
 
-def _name(key: str, names: Mapping[str, str]) -> str:
-    return names.get(key) or key.removeprefix(_SAVED)
+def _told_apart(names: Mapping[str, str]) -> dict[str, str]:
+    """Names by key; what several sources are called has the key added."""
+    count = Counter(names.values())
+    return {key: name if count[name] == 1 else f"{name} ({key})" for key, name in names.items()}
 
 
 def _report(rows: Sequence[Row], reference: Row | None, dataset: Dataset) -> bytes:

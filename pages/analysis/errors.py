@@ -7,7 +7,6 @@ import pyarrow as pa
 import streamlit as st
 
 from orandnet_core.datasets import Dataset
-from orandnet_core.fusion import RULES
 from orandnet_core.labels import class_name
 from orandnet_core.metrics import THRESHOLD_RULES, ThresholdChoice
 from orandnet_core.metrics.thresholds import fixed
@@ -16,9 +15,8 @@ from pages.components.chart_style import CHART_CONFIG, METRIC_LABELS
 from pages.components.comparison import csv_bytes, parquet_bytes
 from pages.components.empty import require_cams, require_dataset
 from pages.components.error_charts import SIDE_COLOURS, clicked_slice, slice_bars
-from pages.components.going import go_to
+from pages.components.going import inspect_mask
 from pages.components.mined_errors import mined_errors, picture_of, source_scores
-from pages.components.picker import IMAGE_KEY
 from pages.components.protocol import card_line, protocol_popover
 from pages.components.scores import choose
 from pages.components.selection import Selection, current_selection
@@ -171,7 +169,8 @@ def show_gallery(selection: Selection, name: str, mined: Mined, chosen: Slice) -
                     "Inspect", key=f"inspect {image_id}", type="tertiary", icon=":material/visibility:"
                 )
                 if asked:
-                    _inspect(image_id, name, mined.card.threshold)
+                    # As it was judged here: the same map at the same threshold.
+                    inspect_mask(image_id, name, mined.card.threshold)
 
 
 def show_downloads(mined: Mined, dataset: Dataset) -> None:
@@ -222,15 +221,6 @@ def _take_clicked_row(table_key: str, keys: Sequence[str]) -> None:
     rows = st.session_state[table_key]["selection"]["rows"]
     if rows:
         st.session_state["slice"] = keys[rows[0]]
-
-
-def _inspect(image_id: str, name: str, threshold: float) -> None:
-    """Open an image as it was judged here: the same map at the same threshold."""
-    st.session_state[IMAGE_KEY] = image_id
-    if name in RULES:
-        st.session_state["mask"] = name
-        st.session_state["threshold"] = threshold
-    go_to("analysis/inspect_page.py")
 
 
 current = current_selection()

@@ -16,10 +16,9 @@ from pages.components import charts, click_charts, comparison, linked_charts, li
 from pages.components.chart_style import CHART_CONFIG, METRIC_LABELS, MOST_CLASSES
 from pages.components.compare_table import choose_row, keep_choice
 from pages.components.comparison import Row
-from pages.components.going import go_to
+from pages.components.going import inspect_image
 from pages.components.linked_charts import BRUSH_CONFIG, brushed
 from pages.components.linked_images import Linked
-from pages.components.picker import IMAGE_KEY
 from pages.components.scores import NETWORKS
 
 __all__ = ["show_classes", "show_curves", "show_images"]
@@ -221,8 +220,7 @@ def _take_box_or_open(across: str, up: str) -> None:
         return
     image_id = click_charts.clicked_image(selection)
     if image_id is not None:
-        st.session_state[IMAGE_KEY] = image_id
-        go_to("analysis/inspect_page.py")
+        inspect_image(image_id)
 
 
 def _take_classes() -> None:

@@ -15,9 +15,8 @@ from orandnet_core.metrics.paired import Paired, paired
 from pages.components import catalog
 from pages.components.chart_style import CHART_CONFIG, METRIC_LABELS
 from pages.components.comparison import Row, csv_bytes, parquet_bytes
-from pages.components.going import go_to
+from pages.components.going import inspect_image
 from pages.components.insight_charts import SIGNIFICANT, budget_curves, class_differences, spread_table
-from pages.components.picker import IMAGE_KEY
 from pages.components.protocol import card_line, protocol_popover
 from pages.components.scores import image_scores, task_key
 from pages.components.selection import Selection
@@ -151,8 +150,7 @@ def _most_different(one: Row, other: Row, first: str, second: str) -> None:
     def open_clicked() -> None:
         rows = st.session_state["compare_most"]["selection"]["rows"]
         if rows:
-            st.session_state[IMAGE_KEY] = ids[rows[0]]
-            go_to("analysis/inspect_page.py")
+            inspect_image(ids[rows[0]])
 
     st.caption("Images where the two differ most; click one to open it in Inspect.")
     percent = st.column_config.NumberColumn(format="%.1f%%")

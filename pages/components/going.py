@@ -4,7 +4,12 @@ from typing import NoReturn
 
 import streamlit as st
 
-__all__ = ["go_to", "open_first_page"]
+from orandnet_core.fusion import RULES
+
+__all__ = ["LOOK_KEY", "OF_DATASET", "go_to", "inspect_image", "inspect_mask", "open_first_page"]
+
+LOOK_KEY, OF_DATASET = "look", "Data set"  # of Inspect: photos of one's own, or these
+_INSPECT = "analysis/inspect_page.py"
 
 
 def go_to(page: str, **set_there: str) -> NoReturn:
@@ -20,7 +25,27 @@ def go_to(page: str, **set_there: str) -> NoReturn:
     st.switch_page(f"pages/{page}", query_params=set_there)
 
 
+def inspect_image(image_id: str) -> NoReturn:
+    """Open an image on Inspect, whatever is filtered or looked at there."""
+    st.session_state.update({LOOK_KEY: OF_DATASET, "classes": []})
+    go_to(_INSPECT, image=image_id)
+
+
+def inspect_mask(image_id: str, source: str, threshold: float) -> NoReturn:
+    """Open an image on Inspect with the mask that a source makes of it.
+
+    Args:
+        source: a key of `sources.map_names`.
+        threshold: of the source, in [0, 1].
+    """
+    st.session_state.update({"mask": source, "threshold": threshold})
+    if source not in RULES:
+        shown = st.session_state.get("beside", [])
+        st.session_state["beside"] = [*shown, source] if source not in shown else shown
+    inspect_image(image_id)
+
+
 def open_first_page() -> NoReturn:
     """Where a link names the first page by its own name: open it where it lies, with the link's query."""
     query = {name: st.query_params.get_all(name) for name in st.query_params}
-    st.switch_page("pages/analysis/inspect_page.py", query_params=query)
+    st.switch_page(f"pages/{_INSPECT}", query_params=query)

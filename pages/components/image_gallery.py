@@ -11,9 +11,8 @@ from orandnet_core.datasets import Dataset
 from orandnet_core.errors import OrandnetError
 from pages.components.compare_table import choose_row, keep_choice
 from pages.components.comparison import Row
-from pages.components.going import go_to
+from pages.components.going import inspect_image
 from pages.components.linked_images import Linked
-from pages.components.picker import IMAGE_KEY
 
 __all__ = ["show_gallery"]
 
@@ -87,8 +86,7 @@ def _picture(dataset: Dataset, image_id: str) -> None:
         st.caption(f":material/broken_image: {error}")
     if st.button(image_id, type="tertiary", icon=":material/visibility:", key=f"gallery {image_id}",
                  help="Open in Inspect"):  # fmt: skip
-        st.session_state[IMAGE_KEY] = image_id
-        go_to("analysis/inspect_page.py")
+        inspect_image(image_id)
 
 
 @st.cache_data(max_entries=512, ttl="1h", show_spinner=False)

@@ -1,7 +1,8 @@
 """The viewer's setting on the server: what its controls are, and where their values live.
 
 The controls are drawn and moved in the browser. A setting that is let go is kept here in the
-session, and in the address wherever it is not the default, so that a link shares it.
+session, and in the address wherever it is not the default, so that a link shares it. Both keep what
+was asked for, even where an image does not offer it: it is drawn again with the next that does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,6 +74,11 @@ class Control:
             return self.default
         return str(value)
 
+    def asked(self, value: object) -> Value:
+        """`accepted`, but a choice that is not offered here stays as it is: another image may offer it."""
+        offered = self.kind != "choice" or any(value in option for option in self.options)
+        return self.accepted(value) if offered else str(value)
+
     def in_address(self, value: Value) -> str:
         """A value as the address has it; `accepted` reads it back."""
         if self.kind == "slider":
@@ -142,23 +148,19 @@ class SettingState:
     def value(self, name: str) -> Value:
         """One control's value."""
         control = self.controls[name]
-        kept = st.session_state.get(control.address)
-        if kept is None:
-            kept = st.query_params.get(control.address)
-        return control.default if kept is None else control.accepted(kept)
+        return control.accepted(_kept(control))
 
     def set(self, **values: Value) -> None:
         """Set controls by name."""
         for name, value in values.items():
             control = self.controls[name]
-            value = control.accepted(value)
-            st.session_state[control.address] = (
-                dict(control.options)[value] if control.kept_as_text else value
-            )
+            value = control.asked(value)
+            st.session_state[control.address] = control.in_address(value) if control.kept_as_text else value
 
     def take(self, setting: Mapping[str, object]) -> None:
-        """Keep a setting that the browser sent; what it does not have stays."""
-        self.set(**{name: setting[name] for name in self.controls if name in setting})
+        """Keep what the browser moved of the setting that it sends back."""
+        drawn = self.values()
+        self.set(**{name: setting[name] for name in drawn if setting.get(name, drawn[name]) != drawn[name]})
         st.session_state[self._turn_key] = int(setting.get("turn", 0))
 
     @property
@@ -167,10 +169,10 @@ class SettingState:
         return st.session_state.get(self._turn_key, 0)
 
     def to_address(self) -> None:
-        """Have the address say what is not the default."""
-        self.set(**self.values())
-        for control in self.controls.values():
-            value = self.value(control.name)
+        """Have the address say what is not the default, and the session all."""
+        for name, control in self.controls.items():
+            value = control.asked(_kept(control))
+            self.set(**{name: value})
             if value == control.default:
                 st.query_params.pop(control.address, None)
             elif st.query_params.get(control.address) != (text := control.in_address(value)):
@@ -188,3 +190,9 @@ class SettingState:
     @property
     def _turn_key(self) -> str:
         return f"{self.key}_turn"
+
+
+def _kept(control: Control) -> object:
+    """As it is in the session, at first in the address; else the default."""
+    kept = st.session_state.get(control.address)
+    return kept if kept is not None else st.query_params.get(control.address, control.default)

@@ -19,21 +19,32 @@ from train.workspace import cam_stores, run_dir, run_names
 
 PAGE_RUNS = 12
 POLL_S = 2.0
+_TABLE_KEY = "runs_table"
 
 
 def choose_run(names: list[str]) -> str:
-    """Draw the table of runs, a page at a time; return the one that is selected."""
+    """Draw the table of runs, a page at a time; return the one that is selected, whose row is marked."""
     pages = -(-len(names) // PAGE_RUNS)
     table_slot = st.container()
     page = st.pagination(pages, key="runs_page") if pages > 1 else 1
     shown = names[(page - 1) * PAGE_RUNS : page * PAGE_RUNS]
     rows = [_row(name) for name in shown]
-    event = table_slot.dataframe(
+    # A link names a run; what was selected since then counts more.
+    selected = st.session_state.get("runs_selected", st.query_params.get("shown"))
+    if selected in names:
+        _keep_in_address(selected)
+    else:
+        running = [row["run"] for row in rows if row["state"] == "running"]
+        selected = [*running, *names][0]
+    # A row is a number, and a newer run comes above: the mark follows the name.
+    marked = [shown.index(selected)] if selected in shown else []
+    st.session_state[_TABLE_KEY] = {"selection": {"rows": marked}}
+    table_slot.dataframe(
         pa.Table.from_pylist(rows),
         hide_index=True,
-        on_select="rerun",
+        on_select=lambda: _select_row(shown),
         selection_mode="single-row",
-        key=f"runs_table_{page}",
+        key=_TABLE_KEY,
         column_config={
             "progress": st.column_config.ProgressColumn(
                 "Stage's progress", min_value=0, max_value=1, format="percent"
@@ -48,15 +59,12 @@ def choose_run(names: list[str]) -> str:
         },
         alt="Runs with state, recipe, data set, stage and progress",
     )
-    if event.selection.rows and event.selection.rows[0] < len(shown):
-        st.session_state["runs_selected"] = shown[event.selection.rows[0]]
-    # A link names a run; what was selected since then counts more.
-    selected = st.session_state.get("runs_selected", st.query_params.get("shown"))
-    running = [row["run"] for row in rows if row["state"] == "running"]
-    if selected not in names:
-        return [*running, *names][0]
-    _keep_in_address(selected)
     return selected
+
+
+def _select_row(drawn: list[str]) -> None:
+    for row in st.session_state[_TABLE_KEY]["selection"]["rows"]:
+        st.session_state["runs_selected"] = drawn[row]
 
 
 def _keep_in_address(name: str) -> None:

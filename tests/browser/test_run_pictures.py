@@ -1,9 +1,10 @@
-"""The viewer on Runs: opened by a click, stepped through, also where there is nothing to fuse."""
+"""Runs in a browser: one is chosen by a click; the viewer opens, steps, and does with nothing to fuse."""
 
 import json
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -19,8 +20,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An app with two runs: `sample`, and `lone` with pseudo-masks and predictions alone."""
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs: `sample`, and `lone`, which was made later, with pseudo-masks and predictions alone."""
     root = tmp_path_factory.mktemp("pictures")
     make_workspace(root)
     lone = root / "runs" / "lone"
@@ -28,7 +29,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (lone / "config.json").write_text(json.dumps(to_dict(recipe("scenes"))))
     make_outputs(lone, scenes(root / "data" / "scenes"))
     shutil.rmtree(lone / "cams-walk")
-    with served(root) as app:
+    return root
+
+
+@pytest.fixture(scope="module")
+def url(workspace: Path) -> Iterator[str]:
+    """An app on the workspace."""
+    with served(workspace) as app:
         yield app.url
 
 
@@ -42,6 +49,24 @@ def page(browser: Browser) -> Iterator[Page]:
     yield page
     context.close()
     assert errors == []
+
+
+def test_a_run_stays_chosen_when_a_newer_one_comes_above_it(page: Page, url: str, workspace: Path):
+    page.goto(f"{url}/runs")
+    page.wait_for_selector(READY)
+    shown = page.locator('[data-testid="stMarkdown"] strong', has_text=re.compile("^(sample|lone|newest)$"))
+    expect(shown).to_have_text("lone")
+    box = page.locator(".stDataFrame canvas").first.bounding_box()
+    page.mouse.click(box["x"] + 15, box["y"] + 35 * 2.5)  # the box to tick in the second row
+    expect(shown).to_have_text("sample")
+    shutil.copytree(workspace / "runs" / "sample", workspace / "runs" / "newest")
+    page.locator("body").press("r")
+    page.wait_for_timeout(500)
+    page.wait_for_selector(READY)
+    page.get_by_role("combobox", name=re.compile("Compare sample with")).click()
+    expect(page.get_by_role("option", name="newest")).to_be_visible()
+    expect(shown).to_have_text("sample")
+    shutil.rmtree(workspace / "runs" / "newest")
 
 
 def test_pictures_open_by_a_click_and_step(page: Page, url: str):

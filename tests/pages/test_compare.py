@@ -25,6 +25,7 @@ from pages.components.comparison import Candidate, Row
 from pages.components.print_figure import comparison_png
 from tests.conftest import until
 from tests.pages.opening import captions, opened, settled
+from train.settings import FusionSetting, save_setting
 
 COMPARE = "analysis/compare.py"
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -113,8 +114,6 @@ def test_a_target_out_of_reach_is_told_for_each_source(app: AppTest):
 
 
 def test_sources_of_two_runs_and_saved_settings(app: AppTest, workspace: Path):
-    from train.settings import FusionSetting, save_setting
-
     shutil.copytree(workspace / "runs" / "sample", workspace / "runs" / "other")
     half = dict.fromkeys(("cnn_threshold", "vit_threshold", "or_threshold", "and_threshold"), 0.5)
     save_setting(
@@ -125,9 +124,24 @@ def test_sources_of_two_runs_and_saved_settings(app: AppTest, workspace: Path):
     page.multiselect(key="compare_runs").set_value([other])
     page.get_by_key("compare_sources").set_value(["and", "saved: sharp"]).run()
     table = shown_table(settled(page))
-    assert set(table) == {f"{name} · {run}" for name in ("AND", "sharp") for run in ("sample", "other")}
+    names = ("AND", "sharp (saved)")
+    assert set(table) == {f"{name} · {run}" for name in names for run in ("sample", "other")}
     assert table["AND · sample"]["miou"] == table["AND · other"]["miou"]
-    assert table["sharp · sample"]["miou"] != table["AND · sample"]["miou"]
+    assert table["sharp (saved) · sample"]["miou"] != table["AND · sample"]["miou"]
+
+
+def test_sources_of_one_name_are_told_apart(app: AppTest, workspace: Path):
+    half = dict.fromkeys(("cnn_threshold", "vit_threshold", "or_threshold", "and_threshold"), 0.5)
+    save_setting(FusionSetting(name="AND", fusion=Fusion("and"), background_threshold=0.4, **half))
+    runs = workspace / "runs"
+    shutil.copytree(runs / "sample" / "cams-cnn", runs / "sample" / "cams-AND")
+    page = opened(app, COMPARE, compare_look="Is it more than chance?")
+    assert "saved" not in captions(page)
+    page.get_by_key("compare_sources").set_value(["and", "cams-AND", "saved: AND"]).run()
+    table = shown_table(settled(page))
+    assert set(table) == {"AND (and)", "AND (cams-AND)", "AND (saved)"}
+    assert page.selectbox(key="compare_test").options == ["AND (and)", "AND (cams-AND)", "AND (saved)"]
+    assert "the rule chooses its threshold" in captions(page)
 
 
 def test_no_source_says_what_to_do(app: AppTest):

@@ -17,6 +17,7 @@ from orandnet_core.store import CamStore
 from pages.components.error_charts import clicked_slice, slice_bars
 from tests.pages.in_viewer import catch_viewer
 from tests.pages.opening import captions, opened, settled
+from tests.pages.workspace import make_outputs
 
 PAGE = "analysis/errors.py"
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -72,6 +73,32 @@ def test_a_slice_shows_its_images_and_one_opens_in_inspect(
     assert not page.exception
     assert page.text_input(key="image").value == image_id
     assert (inspected.setting["t"], inspected.setting["rule"]) == (0.5, "and")
+
+
+def test_inspect_shows_what_was_judged_whatever_was_looked_at_there_before(
+    app: AppTest, sample: Dataset, workspace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make_outputs(workspace / "runs" / "sample", sample)
+    inspected = catch_viewer(monkeypatch, "components.panes")
+    label = int(sample.class_ids(sample.image_ids("train")[0])[0])
+    app.query_params["classes"] = sample.class_names[label - 1]
+    app.run()
+    app.get_by_key("look").set_value("Your photos").run()
+    page = settled(app.switch_page(f"pages/{PAGE}").run())
+    page.selectbox(key="errors_source").set_value("cams-walk").run()
+    page.get_by_key("errors_at").set_value("fixed").run()
+    page.slider(key="errors_t").set_value(0.75).run()
+    asked = [
+        button.key.split()[1] for button in settled(page).button if str(button.key).startswith("inspect ")
+    ]
+    image_id = next(each for each in asked if label not in sample.class_ids(each))
+    page.button(key=f"inspect {image_id}").click().run()
+    assert not page.exception
+    assert page.text_input(key="image").value == image_id
+    assert not page.toast
+    assert (inspected["photo"] == sample.image(image_id)).all()
+    assert (inspected.setting["rule"], inspected.setting["t"]) == ("cams-walk", 0.75)
+    assert "cams-walk" in inspected.sources
 
 
 def test_one_class_alone(app: AppTest, sample: Dataset, source: Source):

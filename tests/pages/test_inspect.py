@@ -5,11 +5,13 @@ from itertools import pairwise
 import pytest
 
 from orandnet_core.fusion import RULES, Fusion, fuse
+from orandnet_core.mask_store import MaskStore
 from orandnet_core.metrics import image_counts, per_image
 from orandnet_core.store import CamStore
 from pages.components import picker
 from tests.pages.in_viewer import catch_viewer
 from tests.pages.opening import address
+from tests.pages.workspace import make_outputs
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_a_link_opens_the_setting_that_it_names(app, sample, shown):
     }
 
 
-def test_one_class_is_shown_alone_until_an_image_does_not_have_it(app, sample, shown):
+def test_one_class_is_shown_alone_wherever_an_image_has_it(app, sample, shown):
     ids = ids_of(sample)
     pairs = (
         (here, set(sample.class_ids(here)) - set(sample.class_ids(after))) for here, after in pairwise(ids)
@@ -110,7 +112,24 @@ def test_one_class_is_shown_alone_until_an_image_does_not_have_it(app, sample, s
     assert shown.setting["class"] == label
     app.button("step_right").click().run()
     assert not app.exception
-    assert app.session_state["show"] == "All classes"
+    assert shown.setting["class"] == 0
+    assert address(app)["show"] == sample.class_names[label - 1]
+    app.button("step_left").click().run()
+    assert shown.setting["class"] == label
+
+
+def test_the_mask_comes_from_the_same_source_wherever_an_image_has_it(app, sample, shown, workspace):
+    make_outputs(workspace / "runs" / "sample", sample)
+    first, second, *_ = ids_of(sample)
+    MaskStore(workspace / "runs" / "sample" / "masks").path_of(second).unlink()
+    app.query_params["beside"], app.query_params["mask"] = "Pseudo-masks", "Pseudo-masks"
+    app.run()
+    assert shown.setting["rule"] == "masks"
+    app.button("step_right").click().run()
+    assert shown.setting["rule"] == "and"
+    app.button("step_left").click().run()
+    assert not app.exception
+    assert shown.setting["rule"] == "masks"
 
 
 def test_filter_by_class_keeps_the_images_that_show_it(app, sample, shown):

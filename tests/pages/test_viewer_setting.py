@@ -80,6 +80,25 @@ def test_a_class_that_an_image_lacks_is_all_classes(state):
     assert renumbered.value("class") == 2
 
 
+def test_what_an_image_does_not_offer_is_wished_for_until_one_does(state):
+    st.query_params |= {"x_class": "cat", "x_rule": "walk", "x_t": "much"}
+    poor = state.with_options("class", [(0, "All"), (9, "dog")])
+    rich = state.with_options("rule", [("and", "AND"), ("walk", "Random walk")])
+    poor.to_address()
+    assert poor.values() == state.defaults()
+    assert st.query_params == {"x_class": "cat", "x_rule": "walk"}
+    poor.take({**poor.values(), "t": 0.5, "turn": 1})  # with what was drawn, as the browser has it
+    st.query_params.clear()  # as on the way to another page
+    poor.to_address()
+    assert st.query_params == {"x_class": "cat", "x_rule": "walk", "x_t": "0.5"}
+    rich.to_address()
+    assert {**rich.values(), "panes": ""} == {**state.defaults(), "class": 7, "rule": "walk", "t": 0.5}
+    assert st.query_params["x_rule"] == "Random walk"
+    poor.take({**poor.values(), "class": 9, "rule": "or", "turn": 2})
+    poor.to_address()
+    assert st.query_params == {"x_class": "dog", "x_rule": "OR", "x_t": "0.5"}
+
+
 def test_hidden_controls_are_not_drawn(state):
     (group,) = state.described()
     assert [control["name"] for control in group["controls"]] == ["t", "rule", "trimap", "class"]
