@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from orandnet_core.array_files import replacing
 from orandnet_core.backbones import load_classifier
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import ConfigError
@@ -53,10 +54,8 @@ def adopt(recipe: Recipe, source: str, dataset: Dataset, run_dir: Path, folder: 
     path = classifier_path(run_dir, source)
     if path.parent.is_symlink():  # to what another run made, which stays as it is
         path.parent.unlink()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    shutil.copyfile(released, partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        shutil.copyfile(released, partial)
     result = classifier_result(recipe, dataset, scores, training_identity(recipe, source, dataset, run_dir))
     write_result(path.parent, result)
     summary = f"mAP {100 * float(np.nanmean(scores)):.1f}; the released network, not trained here"

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from orandnet_core.array_files import write_atomically
 from orandnet_core.errors import DataError
 from train.results_page import Row, markdown
 
@@ -49,8 +50,8 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
     merged = {_key(row): row for row in kept}
     merged |= {_key(row): row for row in rows}
     rows = [dict.fromkeys(COLUMNS) | _without_nan(row) for row in merged.values()]
-    _replace(path, json.dumps(rows, indent=1, allow_nan=False) + "\n")
-    _replace(path.with_suffix(".md"), markdown(rows))
+    write_atomically(path, f"{json.dumps(rows, indent=1, allow_nan=False)}\n".encode())
+    write_atomically(path.with_suffix(".md"), markdown(rows).encode())
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -72,10 +73,3 @@ def _without_nan(row: Row) -> Row:
 
 def _key(row: Row) -> tuple:
     return tuple(row.get(name) for name in KEY)
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text)
-    partial.replace(path)

@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from orandnet_core.array_files import replacing
 from orandnet_core.errors import ConfigError
 from train import together
 from train.loading import leave_group, loading_processes
@@ -102,9 +103,8 @@ def finished(stage_dir: Path, weights_path: Path, identity: str) -> dict[str, An
 
 def write_result(stage_dir: Path, result: dict[str, Any]) -> None:
     """Write `result.json`, atomically: the last thing that a training does."""
-    partial = stage_dir / "result.json.part"
-    partial.write_text(json.dumps(result, indent=2))
-    partial.replace(stage_dir / "result.json")
+    with replacing(stage_dir / "result.json") as partial:
+        partial.write_text(json.dumps(result, indent=2))
 
 
 def _mixed_precision(precision: str) -> str:

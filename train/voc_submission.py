@@ -4,6 +4,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from orandnet_core.array_files import replacing
 from orandnet_core.errors import ConfigError, StoreError
 from orandnet_core.mask_store import MaskStore
 
@@ -40,12 +41,9 @@ def write_submission(
             f"{len(image_ids)} or none: run `python -m train evaluate` again"
         )
     inside = f"results/VOC2012/Segmentation/{competition}_{split}_cls"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    with tarfile.open(partial, "w:gz") as archive:
+    with replacing(path) as partial, tarfile.open(partial, "w:gz") as archive:
         for image_id in sorted(image_ids):
             archive.add(store.path_of(image_id), f"{inside}/{image_id}.png", filter=_anonymous)
-    partial.replace(path)
     return len(image_ids)
 
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from orandnet_core.array_files import replacing
 from orandnet_core.datasets.transfer import Remote, ask_for_room, fetch
 from orandnet_core.errors import DataError
 
@@ -200,9 +201,8 @@ def _write_train_aug(root: Path) -> None:
         return
     held_out = set((splits / "val.txt").read_text().split())
     masks = {mask.stem for mask in (root / "SegmentationClassAug").glob("*.png")}
-    partial_path = path.with_suffix(".part")
-    partial_path.write_text("".join(f"{image_id}\n" for image_id in sorted(masks - held_out)))
-    partial_path.replace(path)
+    with replacing(path) as partial:
+        partial.write_text("".join(f"{image_id}\n" for image_id in sorted(masks - held_out)))
 
 
 @contextmanager
