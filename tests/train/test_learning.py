@@ -38,5 +38,5 @@ def test_the_command_keeps_how_it_learned(tmp_path, monkeypatch):
     assert (row["stage"], row["source"], len(row["curve"])) == ("classify-cnn", "cnn", 2)
     assert row["curve"][-1]["map"] == pytest.approx(row["map"])
     assert row["command"] == (
-        "python -m train classify --source cnn --recipe scenes --data <root> --set cnn.epochs=2"
+        "python -m train classify --recipe scenes --data <root> --source cnn --set cnn.epochs=2"
     )
