@@ -171,7 +171,7 @@ def test_a_stage_run_by_its_own_command_is_known_to_the_run(made, recipe_path, d
 # As Slurm's: two processes of one step on this machine.
 SRUN = """#!/bin/bash
 shift
-export SLURM_STEP_NUM_TASKS=2 SLURM_STEP_NODELIST=localhost
+export SLURM_STEP_NUM_TASKS=2 SLURM_STEP_NODELIST=localhost SLURM_STEP_TASKS_PER_NODE=2 SLURM_NODEID=0
 SLURM_PROCID=0 SLURM_LOCALID=0 "$@" & first=$!
 SLURM_PROCID=1 SLURM_LOCALID=1 "$@" & second=$!
 wait $first && wait $second
