@@ -178,6 +178,12 @@ def result_or_progress(
     Returns:
         The result, or None while it is under way, after it failed, or before it is asked for.
     """
+    try:
+        # Also where nothing is to be told: an older progress may still draw itself here, and a browser
+        # fails over a place that has become something else.
+        place = st.container(key=f"task-{key}")
+    except StreamlitDuplicateElementKey:
+        place = None
     board = task_board()
     task = board.find(key)
     if task is None and (ask is None or is_kept()):
@@ -185,9 +191,7 @@ def result_or_progress(
     finished = task is not None and task.wait(_GRACE_S)
     if finished and task.state == "done":
         return task.result
-    try:
-        place = st.container(key=f"task-{key}")
-    except StreamlitDuplicateElementKey:
+    if place is None:
         return None
     with place:
         if task is None:

@@ -33,21 +33,32 @@ def ready(page: Page) -> None:
     expect(page.locator('[data-testid="stException"]')).to_have_count(0)
 
 
+def at_rest(page: Page) -> None:
+    """Wait until no work is under way either, after which the page would run again by itself."""
+    expect(page.get_by_test_id("stProgress")).to_have_count(0, timeout=120_000)
+    ready(page)
+
+
 def go(page: Page, name: str) -> None:
-    """Open a page by its link; a click that a rerun of the page before swallows is made again."""
-    link = page.get_by_role("link", name=name, exact=True)
-    opened = re.compile(rf"/{name.lower()}(\?|$)")
+    """Open a page by its link."""
+    follow(page, page.get_by_role("link", name=name, exact=True), name.lower())
+    ready(page)
+
+
+def follow(page: Page, way: Locator, there: str) -> None:
+    """Click what leads to a page; a click that a rerun of the page before swallows is made again."""
+    address = re.compile(rf"/{there}(\?|$)")
 
     def is_open() -> bool:
-        link.click()
+        if not address.search(page.url):
+            way.click()
         try:
-            page.wait_for_url(opened, timeout=10_000)
+            page.wait_for_url(address, timeout=10_000)
         except PlaywrightTimeout:
             return False
         return True
 
     until(is_open, within_s=120)
-    ready(page)
 
 
 def query(page: Page) -> dict[str, str]:

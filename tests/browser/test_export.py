@@ -13,6 +13,7 @@ from orandnet_core.fusion import Fusion, fuse
 from orandnet_core.pseudo_mask import pseudo_mask
 from orandnet_core.store import CamStore
 from tests.browser.in_viewer import READY, ready
+from tests.browser.on_page import at_rest, follow
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATIENCE_MS = 120_000
@@ -28,7 +29,8 @@ def test_masks_of_fuse_are_downloaded_and_read_back(
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{app_url}/fuse?fuse_rule=OR&fuse_t=0.5&fuse_gamma_vit=2")
     ready(page)
-    page.get_by_role("button", name="Export", exact=True).click()
+    at_rest(page)
+    follow(page, page.get_by_role("button", name="Export", exact=True), "exchange")
     expect(page.get_by_text("OR, shaped > 0.500")).to_be_visible(timeout=PATIENCE_MS)
     for part in ("/exchange", "way=Export", "fuse_gamma_vit=2"):
         expect(page).to_have_url(re.compile(part), timeout=PATIENCE_MS)

@@ -35,6 +35,7 @@ from tests.browser.in_viewer import (
     value,
     viewer,
 )
+from tests.browser.on_page import at_rest
 
 pytestmark = pytest.mark.browser
 
@@ -154,6 +155,7 @@ def test_a_trimap_says_how_much_it_decides(opened, image):
 
 def test_a_saved_setting_comes_back_into_the_viewer(opened):
     page = opened("/fuse?fuse_rule=Maximum&fuse_t=0.625&fuse_gamma_cnn=2")
+    at_rest(page)
     page.get_by_role("button", name="Save").click()
     page.get_by_label("Name", exact=True).fill("kept")
     page.get_by_label("Name", exact=True).press("Tab")

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from benchmarks.app_server import served
-from tests.browser.on_page import choose, click_plot, go, plot, query, ready, watched_page
+from tests.browser.on_page import at_rest, choose, click_plot, follow, go, plot, query, ready, watched_page
 from tests.conftest import until
 from tests.pages.workspace import make_workspace
 from train import jobs, locks
@@ -83,6 +83,7 @@ def test_a_saved_setting_goes_into_a_recipe_and_is_trained(page: Page, workspace
     go(page, "Fuse")
     page.get_by_label("Rule", exact=True).select_option("Geometric mean")
     page.wait_for_url(re.compile("fuse_rule="))
+    at_rest(page)
     page.get_by_role("button", name="Save").click()
     page.get_by_label("Name", exact=True).fill("precise")
     page.get_by_label("Name", exact=True).press("Tab")
@@ -91,7 +92,7 @@ def test_a_saved_setting_goes_into_a_recipe_and_is_trained(page: Page, workspace
     assert saved_settings()["precise"].fusion.rule == "geometric_mean"
     page.keyboard.press("Escape")
 
-    page.get_by_role("button", name="Use in a recipe").click()
+    follow(page, page.get_by_role("button", name="Use in a recipe"), "launch")
     page.get_by_role("button", name="Start training").wait_for()
     assert urlsplit(page.url).path == "/launch"
     expect(page.get_by_text("fusion.background_threshold").first).to_be_visible()
