@@ -9,22 +9,26 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import wraps
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, ParamSpec
 
 import streamlit as st
 from streamlit.errors import StreamlitDuplicateElementKey
 
 from orandnet_core.errors import OrandnetError
 
-__all__ = ["Report", "Task", "TaskBoard", "format_left", "result_or_progress", "task_board"]
+__all__ = ["Report", "Task", "TaskBoard", "format_left", "fragment", "result_or_progress", "task_board"]
 
 Report = Callable[[int, int], None]
+P = ParamSpec("P")
 
 _KEPT = 32
 _WORKERS = 2
 # What is in a cache comes within this time, and a page then shows it without a flicker of progress.
 _GRACE_S = 0.25
+# Of the session: how often each fragment has run, and the one that runs now.
+_RUNS_KEY, _FRAGMENT_KEY = "task_fragment_runs", "task_fragment"
 
 
 class _Cancelled(Exception):
@@ -178,12 +182,6 @@ def result_or_progress(
     Returns:
         The result, or None while it is under way, after it failed, or before it is asked for.
     """
-    try:
-        # Also where nothing is to be told: an older progress may still draw itself here, and a browser
-        # fails over a place that has become something else.
-        place = st.container(key=f"task-{key}")
-    except StreamlitDuplicateElementKey:
-        place = None
     board = task_board()
     task = board.find(key)
     if task is None and (ask is None or is_kept()):
@@ -191,14 +189,16 @@ def result_or_progress(
     finished = task is not None and task.wait(_GRACE_S)
     if finished and task.state == "done":
         return task.result
-    if place is None:
+    try:
+        place = st.container(key=f"task-{key}")
+    except StreamlitDuplicateElementKey:
         return None
     with place:
         if task is None:
             start = {"on_click": board.start, "args": (key, label, work), "key": f"start-{key}"}
             st.button(ask, icon=":material/play_arrow:", **start)
         elif not finished:
-            _progress(key)
+            _progress(key, _this_run())
         else:
             _what_went_wrong(task)
             st.button("Try again", on_click=board.start, args=(key, label, work, True), key=f"again-{key}")
@@ -212,11 +212,41 @@ def _what_went_wrong(task: Task) -> None:
         st.caption(f":material/cancel: {task.label}: cancelled. What was finished is kept.")
 
 
+def fragment(function: Callable[P, None]) -> Callable[P, None]:
+    """`st.fragment` for what waits for tasks: progress that an earlier run of it drew is drawn no more.
+
+    The browser goes on asking for it until the whole page runs, and fails where its place has gone.
+    """
+    name = f"{function.__module__}.{function.__qualname__}"
+
+    @st.fragment
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        runs: dict[str, int] = st.session_state.setdefault(_RUNS_KEY, {})
+        runs[name] = runs.get(name, 0) + 1
+        around = st.session_state.get(_FRAGMENT_KEY)
+        st.session_state[_FRAGMENT_KEY] = name
+        try:
+            function(*args, **kwargs)
+        finally:
+            st.session_state[_FRAGMENT_KEY] = around
+
+    return run
+
+
+def _this_run() -> tuple[str, int] | None:
+    """The fragment that runs now and which run of it this is; None outside of one."""
+    name = st.session_state.get(_FRAGMENT_KEY)
+    return (name, st.session_state[_RUNS_KEY][name]) if name else None
+
+
 @st.fragment(run_every=0.5)
-def _progress(key: str) -> None:
+def _progress(key: str, drawn_in: tuple[str, int] | None) -> None:
     task = task_board().find(key)
     if task is None or not task.running:
         st.rerun()
+    if drawn_in is not None and st.session_state[_RUNS_KEY][drawn_in[0]] != drawn_in[1]:
+        return
     with st.container(horizontal=True, vertical_alignment="center"):
         share = task.done / task.total if task.total else 0.0
         count = f" · {task.done:,} of {task.total:,}" if task.total else " · waiting"
