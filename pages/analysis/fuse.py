@@ -19,14 +19,13 @@ from pages.components.saved_settings import draw_saved
 from pages.components.scores import pair_of
 from pages.components.selection import Selection, current_selection
 from pages.components.sources import choose_beside, further_sources, shown_sources
-from pages.components.tasks import fragment
 from pages.components.viewer import Live, viewer
 from pages.components.viewer_packet import dequantised, levels_of
 from pages.components.viewer_scene import Scene, Source
 from train.settings import FusionSetting
 
 
-@fragment
+@st.fragment
 def bench(selection: Selection, dataset: Dataset) -> None:
     """The image above, the data set below: one fragment, so that a setting let go reruns no more."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):

@@ -24,7 +24,7 @@ from pages.components.scale_study import (
 )
 from pages.components.selection import Selection, current_selection
 from pages.components.sources import choose_source, further_sources, source_names
-from pages.components.tasks import fragment, result_or_progress
+from pages.components.tasks import result_or_progress
 from pages.components.view_controls import DEFAULT_RULE, DEFAULT_THRESHOLD
 from pages.components.viewer import viewer
 from train.scales import scale_table
@@ -80,7 +80,7 @@ def show_study(found: Study) -> None:
         protocol_popover([found.card], key="scales_protocol")
 
 
-@fragment
+@st.fragment
 def show_image(selection: Selection, dataset: Dataset, source: MaskSource) -> None:
     image_id = image_picker(selection, dataset)
     try:

@@ -23,7 +23,7 @@ from pages.components.fuse_setting import STATE
 from pages.components.going import go_to
 from pages.components.scores import task_key
 from pages.components.selection import Selection
-from pages.components.tasks import fragment, result_or_progress, task_board
+from pages.components.tasks import result_or_progress, task_board
 from pages.components.view_controls import DEFAULT_THRESHOLD
 from train.export import GROUND_TRUTH, RUN_MASKS
 from train.import_maps import recipe_of_run
@@ -51,7 +51,7 @@ def export_button() -> None:
         go_to("analysis/exchange.py", **{WAY_KEY: OUT, "out_source": FUSE})
 
 
-@fragment
+@st.fragment
 def show_way_out(selection: Selection, dataset: Dataset) -> None:
     """Draw it all, from the choice of a format to the result."""
     if selection.run is None:

@@ -11,7 +11,6 @@ from pages.components.panes import show_image
 from pages.components.picker import image_picker
 from pages.components.selection import Selection
 from pages.components.sources import RunSource, choose_beside, further_sources, made_by, shown_sources
-from pages.components.tasks import fragment
 
 
 def image_bar(selection: Selection, dataset: Dataset) -> tuple[str, list[RunSource]]:
@@ -27,7 +26,7 @@ def image_bar(selection: Selection, dataset: Dataset) -> tuple[str, list[RunSour
     return image_id, beside
 
 
-@fragment
+@st.fragment
 def image_view(selection: Selection, dataset: Dataset, image_id: str, beside: list[RunSource]) -> None:
     """Draw the viewer; a fragment, so that a setting let go reruns no more.
 

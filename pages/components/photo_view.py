@@ -12,7 +12,7 @@ from pages.components.photos import MAX_FILE_MB, Photo, gallery, uploaded
 from pages.components.scores import task_key
 from pages.components.seeing import Seen, look
 from pages.components.selection import Selection
-from pages.components.tasks import fragment, result_or_progress
+from pages.components.tasks import result_or_progress
 
 _PHOTO_KEY = "photo"
 _LIKELY_SHOWN = 4
@@ -128,7 +128,7 @@ def _likely(pair: NetworkPair, seen: Seen) -> str:
     return "Likeliest (CNN / ViT): " + " · ".join(parts)
 
 
-@fragment
+@st.fragment
 def _show(photo: Photo, pair: NetworkPair, seen: Seen) -> None:
     maps = _maps(_key(pair, photo, tuple(seen.class_ids.tolist())), photo, seen)
     settings = pair.settings

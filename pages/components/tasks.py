@@ -9,26 +9,22 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import wraps
 from queue import SimpleQueue
-from typing import Any, ParamSpec
+from typing import Any
 
 import streamlit as st
 from streamlit.errors import StreamlitDuplicateElementKey
 
 from orandnet_core.errors import OrandnetError
 
-__all__ = ["Report", "Task", "TaskBoard", "format_left", "fragment", "result_or_progress", "task_board"]
+__all__ = ["Report", "Task", "TaskBoard", "format_left", "result_or_progress", "task_board"]
 
 Report = Callable[[int, int], None]
-P = ParamSpec("P")
 
 _KEPT = 32
 _WORKERS = 2
 # What is in a cache comes within this time, and a page then shows it without a flicker of progress.
 _GRACE_S = 0.25
-# Of the session: how often each fragment has run, and the one that runs now.
-_RUNS_KEY, _FRAGMENT_KEY = "task_fragment_runs", "task_fragment"
 
 
 class _Cancelled(Exception):
@@ -182,6 +178,7 @@ def result_or_progress(
     Returns:
         The result, or None while it is under way, after it failed, or before it is asked for.
     """
+    is_first = _is_first(key)
     board = task_board()
     task = board.find(key)
     if task is None and (ask is None or is_kept()):
@@ -189,20 +186,32 @@ def result_or_progress(
     finished = task is not None and task.wait(_GRACE_S)
     if finished and task.state == "done":
         return task.result
-    try:
-        place = st.container(key=f"task-{key}")
-    except StreamlitDuplicateElementKey:
+    if not is_first:
         return None
-    with place:
-        if task is None:
-            start = {"on_click": board.start, "args": (key, label, work), "key": f"start-{key}"}
-            st.button(ask, icon=":material/play_arrow:", **start)
-        elif not finished:
-            _progress(key, _this_run())
-        else:
-            _what_went_wrong(task)
-            st.button("Try again", on_click=board.start, args=(key, label, work, True), key=f"again-{key}")
+    if task is None:
+        start = {"on_click": board.start, "args": (key, label, work), "key": f"start-{key}"}
+        st.button(ask, icon=":material/play_arrow:", **start)
+    elif not finished:
+        _progress(key)
+    else:
+        _what_went_wrong(task)
+        st.button("Try again", on_click=board.start, args=(key, label, work, True), key=f"again-{key}")
     return None
+
+
+def _is_first(key: str) -> bool:
+    """Whether this run of the page has not asked for the task before; noted by an empty container.
+
+    Nothing is drawn into it: a progress that a later run has replaced may still send a last picture, and
+    a browser fails where the container around it has gone. It takes its place in every case, so that what
+    comes after keeps its own.
+    """
+    try:
+        st.container(key=f"task-{key}")
+    except StreamlitDuplicateElementKey:
+        st.container()
+        return False
+    return True
 
 
 def _what_went_wrong(task: Task) -> None:
@@ -212,41 +221,11 @@ def _what_went_wrong(task: Task) -> None:
         st.caption(f":material/cancel: {task.label}: cancelled. What was finished is kept.")
 
 
-def fragment(function: Callable[P, None]) -> Callable[P, None]:
-    """`st.fragment` for what waits for tasks: progress that an earlier run of it drew is drawn no more.
-
-    The browser goes on asking for it until the whole page runs, and fails where its place has gone.
-    """
-    name = f"{function.__module__}.{function.__qualname__}"
-
-    @st.fragment
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        runs: dict[str, int] = st.session_state.setdefault(_RUNS_KEY, {})
-        runs[name] = runs.get(name, 0) + 1
-        around = st.session_state.get(_FRAGMENT_KEY)
-        st.session_state[_FRAGMENT_KEY] = name
-        try:
-            function(*args, **kwargs)
-        finally:
-            st.session_state[_FRAGMENT_KEY] = around
-
-    return run
-
-
-def _this_run() -> tuple[str, int] | None:
-    """The fragment that runs now and which run of it this is; None outside of one."""
-    name = st.session_state.get(_FRAGMENT_KEY)
-    return (name, st.session_state[_RUNS_KEY][name]) if name else None
-
-
 @st.fragment(run_every=0.5)
-def _progress(key: str, drawn_in: tuple[str, int] | None) -> None:
+def _progress(key: str) -> None:
     task = task_board().find(key)
     if task is None or not task.running:
         st.rerun()
-    if drawn_in is not None and st.session_state[_RUNS_KEY][drawn_in[0]] != drawn_in[1]:
-        return
     with st.container(horizontal=True, vertical_alignment="center"):
         share = task.done / task.total if task.total else 0.0
         count = f" · {task.done:,} of {task.total:,}" if task.total else " · waiting"

@@ -189,32 +189,3 @@ def test_a_page_that_asks_twice_is_told_once():
     assert not app.exception
     assert [button.label for button in app.button] == ["Cancel", "Try again"]
     assert (len(app.progress), len(app.error)) == (1, 1)
-
-
-def page_of_a_fragment():
-    import time
-
-    import streamlit as st
-
-    from pages.components import tasks
-
-    @tasks.fragment
-    def part():
-        st.session_state["drawn_in"] = tasks._this_run()
-        tasks.result_or_progress("of a fragment", "Counting", lambda report: time.sleep(3))
-
-    part()
-    st.session_state["beside"] = tasks._this_run()
-    if earlier := st.session_state.get("earlier"):
-        tasks._progress("of a fragment", earlier)
-
-
-def test_progress_of_an_earlier_run_of_a_fragment_is_not_drawn():
-    app = AppTest.from_function(page_of_a_fragment, default_timeout=20).run()
-    assert len(app.progress) == 1
-    first = app.session_state["drawn_in"]
-    assert (first[1], app.session_state["beside"]) == (1, None)
-    app.session_state["earlier"] = first
-    app.run()
-    assert app.session_state["drawn_in"] == (first[0], 2)
-    assert len(app.progress) == 1
