@@ -174,6 +174,16 @@ def test_a_saved_setting_comes_back_into_the_viewer(opened):
     assert query(page)["fuse_rule"] == "Maximum"
 
 
+def test_rules_that_change_faster_than_they_are_scored_leave_the_page_whole(opened):
+    page = opened("/fuse?fuse_gamma_vit=1.7")
+    for rule in ("or", "and", "max", "min", "mean", "geometric_mean") * 2:
+        control(page, "rule").select_option(rule)
+        page.wait_for_timeout(250)  # a new pass over the images begins, or is under way
+    at_rest(page)
+    assert query(page)["fuse_rule"] == "Geometric mean"
+    expect(page.get_by_test_id("stPlotlyChart").first).to_be_visible()
+
+
 def test_panes_are_chosen_and_ordered_and_a_link_has_them(opened):
     page = opened("/")
     canvas(page, "photo").focus()
