@@ -59,6 +59,11 @@ class MemoryShelf:
             image_id: reason for _, skipped in self._blocks.values() for image_id, reason in skipped.items()
         }
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the blocks are where they were put: a folder may be deleted."""
+        return True
+
     def kept(self, name: str, kind: type, make: Callable[[], Any]) -> Any:
         """What was worked out from the counts, made once; `name` says what it is and from what."""
         if name not in self._kept:
@@ -102,6 +107,10 @@ class DiskShelf:
                 raise StoreError(f"{path.with_suffix('.json')}: {error}; score again") from None
         return skipped
 
+    @property
+    def is_there(self) -> bool:
+        return self.has(0)
+
     def kept(self, name: str, kind: type, make: Callable[[], Any]) -> Any:
         path = self.folder / f"{name}.npz"
         try:
@@ -140,6 +149,11 @@ class StoredCounts:
     num_classes: int
     image_ids: tuple[str, ...] = field(repr=False)
     left_out: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the counts are where they were put: a cache may be deleted."""
+        return self.shelf.is_there
 
     def blocks(self) -> Iterator[ImageCounts]:
         """All images in order, a block at a time; StoreError if a file is gone or damaged."""

@@ -137,6 +137,11 @@ class PairScores:
     trimaps: TrimapGrid
     surfaces: Surfaces
 
+    @property
+    def is_there(self) -> bool:
+        """As of `StoredCounts`, of all sources."""
+        return all(scores.counts.is_there for scores in self.scores.values())
+
 
 def score(
     dataset: Dataset,

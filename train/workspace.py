@@ -29,7 +29,7 @@ def sample_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """For what can be computed again: safe to delete while neither the app nor a command runs."""
+    """For what can be computed again: safe to delete, and then made again."""
     return workspace_dir() / "cache"
 
 

@@ -19,6 +19,7 @@ from pages.components.exports import (
     suggested_folder,
     wish_of,
 )
+from pages.components.failed_images import show_failed
 from pages.components.fuse_setting import STATE
 from pages.components.going import go_to
 from pages.components.scores import task_key
@@ -159,7 +160,6 @@ def _to_folder(wish: Wish, found: int) -> None:
         st.warning(f"`{typed}`: give the whole path, from the root.", icon=":material/folder_off:")
         return
     key = task_key("export", wish.key, str(out))
-    _forget_if_gone(key, out)
     if task_board().find(key) is None and not is_free(out):
         st.warning(
             f"`{out}` is there already and not empty: name another folder, or delete it.",
@@ -168,24 +168,29 @@ def _to_folder(wish: Wish, found: int) -> None:
         )
         return
     made: Made | None = result_or_progress(
-        key, f"Exporting to {out.name}", partial(export_to_folder, wish, out), ask=f"Export {found:,} images"
+        key,
+        f"Exporting to {out.name}",
+        partial(export_to_folder, wish, out),
+        ask=f"Export {found:,} images",
+        is_there=lambda made: out.exists(),
     )
     if made is not None:
         st.success(
             f"{made.made:,} images, with `manifest.json` and `sha256sums.txt`, in `{out}`",
             title="Exported", icon=":material/check_circle:",
         )  # fmt: skip
-        _say_failed(made)
+        show_failed(made.reasons)
     _say_command(wish, out)
 
 
 def _download(wish: Wish, found: int) -> None:
     key = task_key("zip", wish.key)
-    task = task_board().find(key)
-    if task is not None and task.state == "done":
-        _forget_if_gone(key, task.result[1])
     zipped = result_or_progress(
-        key, f"Packing {wish.stem}", partial(export_to_zip, wish), ask=f"Pack {found:,} images"
+        key,
+        f"Packing {wish.stem}",
+        partial(export_to_zip, wish),
+        ask=f"Pack {found:,} images",
+        is_there=lambda zipped: zipped[1].exists(),
     )
     if zipped is not None:
         made, path = zipped
@@ -193,24 +198,8 @@ def _download(wish: Wish, found: int) -> None:
             f"Download {path.name} ({path.stat().st_size / 2**20:,.1f} MB)", path.read_bytes, path.name,
             "application/zip", on_click="ignore", type="primary", icon=":material/download:",
         )  # fmt: skip
-        _say_failed(made)
+        show_failed(made.reasons)
     _say_command(wish, Path(wish.stem))
-
-
-def _forget_if_gone(key: str, path: Path) -> None:
-    """An export that was deleted since can be made again."""
-    task = task_board().find(key)
-    if task is not None and task.state == "done" and not path.exists():
-        task_board().forget(key)
-
-
-def _say_failed(made: Made) -> None:
-    if made.reasons:
-        st.warning(f"{len(made.reasons):,} images failed.", icon=":material/broken_image:")
-        st.dataframe(
-            {"Image": list(made.reasons), "Why": list(made.reasons.values())}, hide_index=True,
-            alt="Images that could not be exported",
-        )  # fmt: skip
 
 
 def _say_command(wish: Wish, out: Path) -> None:

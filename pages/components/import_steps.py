@@ -11,6 +11,7 @@ from orandnet_core.errors import OrandnetError
 from orandnet_core.interchange import CHOICES, MapImport, Question, Recognised
 from orandnet_core.interchange.recognising import FORMAT_SEEN
 from pages.components import import_view
+from pages.components.failed_images import show_failed
 from pages.components.import_files import choose_folder
 from pages.components.import_view import Target
 from pages.components.selection import DatasetRef, Selection, current_selection
@@ -139,12 +140,7 @@ def show_result(result: import_view.Imported) -> None:
         icon=":material/check_circle:",
     )
     st.code(result.command, language="shell")
-    if result.reasons:
-        st.warning(f"{len(result.reasons):,} images failed.", icon=":material/broken_image:")
-        st.dataframe(
-            {"Image": list(result.reasons), "Why": list(result.reasons.values())}, hide_index=True,
-            alt="Images that could not be imported",
-        )  # fmt: skip
+    show_failed(result.reasons)
 
 
 def recognise(ref: DatasetRef, folder: Path) -> tuple[MapImport, Recognised]:
@@ -184,12 +180,12 @@ def show_import(maps: MapImport, found: Recognised, dataset: Dataset) -> None:
     elif to is not None:
         images = f"{len(maps.listing.paths):,} images"
         key = import_view.task_of(maps, to)
-        _forget_if_gone(key)
         done = result_or_progress(
             key,
             f"Importing {images}",
             partial(import_view.run_import, maps, to),
             ask=f"Import {images}",
+            is_there=lambda imported: imported.is_there,
         )
         if done is not None:
             show_result(done)
@@ -198,13 +194,6 @@ def show_import(maps: MapImport, found: Recognised, dataset: Dataset) -> None:
                     "Import again", icon=":material/refresh:", type="tertiary", on_click=task_board().forget,
                     args=(key,), help="For files that were replaced by others of the same name.",
                 )  # fmt: skip
-
-
-def _forget_if_gone(key: str) -> None:
-    """Maps that were deleted or replaced since can be imported again."""
-    task = task_board().find(key)
-    if task is not None and task.state == "done" and not task.result.is_there:
-        task_board().forget(key)
 
 
 def show_way_in(selection: Selection, dataset: Dataset) -> None:

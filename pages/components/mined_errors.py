@@ -45,7 +45,12 @@ def source_scores(selection: Selection, name: str) -> Scores | None:
         )  # fmt: skip
 
     key = task_key("source", dataset.fingerprint(selection.split), source.fingerprint, selection.split)
-    return result_or_progress(key, f"Scoring {source.name} on {selection.split}", work)
+    return result_or_progress(
+        key,
+        f"Scoring {source.name} on {selection.split}",
+        work,
+        is_there=lambda scores: scores.counts.is_there,
+    )
 
 
 def mined_errors(selection: Selection, name: str, choice: ThresholdChoice) -> Mined | None:
@@ -59,7 +64,13 @@ def mined_errors(selection: Selection, name: str, choice: ThresholdChoice) -> Mi
     )  # fmt: skip
     what = f"Sorting the errors of {RULES[name].label if name in RULES else source.name}"
     ask = f"{what}: {images:,} images" if images > ASK_ABOVE_IMAGES else None
-    return result_or_progress(key, what, partial(_mine, dataset, selection.split, source, choice), ask=ask)
+    return result_or_progress(
+        key,
+        what,
+        partial(_mine, dataset, selection.split, source, choice),
+        ask=ask,
+        is_there=lambda mined: mined.shelf.is_there,
+    )
 
 
 def picture_of(

@@ -102,7 +102,12 @@ def pair_scores(pair: Pair, fusions: Mapping[str, Fusion] = STANDARD, label: str
         "pair", pair.run, fingerprint, *named
     )  # runs with the same CAMs are drawn beside each other
     return result_or_progress(
-        key, what, partial(_score, pair, fusions), ask=ask, is_kept=partial(_is_scored, pair, fusions)
+        key,
+        what,
+        partial(_score, pair, fusions),
+        ask=ask,
+        is_kept=partial(_is_scored, pair, fusions),
+        is_there=lambda scored: scored.is_there,
     )
 
 
@@ -150,6 +155,7 @@ def store_scores(
         lambda report: score(data, split, as_scored, progress=report, **scoring),
         ask=ask,
         is_kept=lambda: is_scored(data, split, as_scored, **scoring),
+        is_there=lambda scores: scores.counts.is_there,
     )
 
 

@@ -164,6 +164,7 @@ def result_or_progress(
     *,
     ask: str | None = None,
     is_kept: Callable[[], bool] = lambda: False,
+    is_there: Callable[[Any], bool] = lambda result: True,
 ) -> Any | None:
     """The result of a task; while there is none, its progress is drawn where it is called.
 
@@ -174,6 +175,8 @@ def result_or_progress(
         key, label, work: as in `TaskBoard.start`.
         ask: what a button says that starts the task; without it, the task starts at once.
         is_kept: whether the disk has what the work would make: then nobody is asked.
+        is_there: whether a result that is remembered is still good: files of it may have been deleted.
+            One that is not counts as never made.
 
     Returns:
         The result, or None while it is under way, after it failed, or before it is asked for.
@@ -181,6 +184,9 @@ def result_or_progress(
     is_first = _is_first(key)
     board = task_board()
     task = board.find(key)
+    if task is not None and task.state == "done" and not is_there(task.result):
+        board.forget(key)
+        task = None
     if task is None and (ask is None or is_kept()):
         task = board.start(key, label, work)
     finished = task is not None and task.wait(_GRACE_S)

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,13 @@ def test_stored_counts_answer_as_counts_in_memory(shelf):
     np.testing.assert_array_equal(selected.levels, expected.levels)
     with pytest.raises(DataError, match="'z' is not among the 3 images"):
         stored.select(["a", "z"])
+
+
+def test_counts_know_whether_their_files_are_there(tmp_path, shelf):
+    stored = StoredCounts(shelf, 3, ("a", "b", "cc"))
+    assert stored.is_there
+    shutil.rmtree(tmp_path)
+    assert stored.is_there == isinstance(shelf, MemoryShelf)
 
 
 def test_a_damaged_total_is_added_up_again(tmp_path):

@@ -131,7 +131,8 @@ def page():
     def work(report):
         if flags.get("broken"):
             raise ValueError("no")
-        return 42
+        flags["deleted"] = False
+        return flags.get("made", 42)
 
     st.session_state["got"] = result_or_progress(
         "page-task",
@@ -139,6 +140,7 @@ def page():
         work,
         ask=st.session_state.get("ask"),
         is_kept=lambda: "kept" in st.session_state,
+        is_there=lambda result: not flags.get("deleted"),
     )
 
 
@@ -172,6 +174,17 @@ def test_a_page_tells_a_failure_and_offers_to_try_again():
     app.run()
     assert not app.error
     assert app.session_state["got"] == 42
+
+
+def test_a_page_makes_anew_what_was_deleted():
+    app = AppTest.from_function(page)
+    flags = {"made": 1}
+    app.session_state["flags"] = flags
+    app.run()
+    flags.update(made=2)
+    assert app.run().session_state["got"] == 1
+    flags.update(deleted=True)
+    assert app.run().session_state["got"] == 2
 
 
 def page_that_asks_twice():
