@@ -10,19 +10,19 @@ import json
 import os
 from pathlib import Path
 
-from tqdm import tqdm
-
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import WeightsError
 from orandnet_core.scenes import is_sample, make_scenes
 from orandnet_core.store import CamStore
 from train.config import Recipe, to_dict
 from train.open_run import open_recipe_dataset, write_config
+from train.progress import Progress
 from train.recipes import recipe
 from train.workspace import ROOT, run_dir, sample_dir
 
 RUN = "sample"
 SOURCES = ("cnn", "vit")
+IMAGES = 240
 
 
 def shipped_classifier(source: str) -> Path:
@@ -44,17 +44,17 @@ def prepare_sample() -> bool:
         StoreError: the disk refuses.
         WeightsError: the checkout lacks a shipped network.
     """
+    config, folder = recipe("scenes"), run_dir(RUN)
     if not is_sample(sample_dir()):
-        with tqdm(desc="drawing the sample", unit="image") as bar:
-
-            def show(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            make_scenes(sample_dir(), progress=show, workers=os.cpu_count() or 1)
-    config = recipe("scenes")
+        write_config(config, folder)
+        with Progress("drawing the sample", IMAGES, run_dir=folder) as progress:
+            make_scenes(
+                sample_dir(),
+                IMAGES,
+                progress=lambda done, total: progress.advance(done - progress.done),
+                workers=os.cpu_count() or 1,
+            )
     dataset = open_recipe_dataset(config)
-    folder = run_dir(RUN)
     made_from = _made_from(config, dataset)
     if _is_ready(folder, config, dataset, made_from):
         return False

@@ -1,5 +1,7 @@
 """What a page shows when there is nothing to show yet: the reason and the next step."""
 
+import time
+
 import streamlit as st
 
 from orandnet_core.datasets import Dataset
@@ -76,9 +78,12 @@ def _prepare_sample() -> None:
 def _make_sample(report: Report) -> bool:
     """Have it prepared, and pass on what is told of its progress."""
 
+    began_s = time.time()
+
     def watch() -> None:
         stage = jobs.progress(run_dir(SAMPLE_RUN))
-        report(*((stage.done, stage.total) if stage else (0, 0)))
+        is_of_this_time = stage is not None and stage.time_s >= began_s
+        report(*((stage.done, stage.total) if is_of_this_time else (0, 0)))
 
     run_command(jobs.train_command("sample"), watch)
     return True

@@ -1,12 +1,13 @@
 """Data sets, runs and sources: what is offered, what a link may ask for, what an empty place says."""
 
+import json
 import shutil
 import time
 
 import pytest
 
 from orandnet_core.errors import WeightsError
-from pages.components import catalog
+from pages.components import catalog, tasks
 from pages.components.selection import STATE_KEY, DatasetRef
 from tests.pages.in_viewer import catch_viewer
 from tests.pages.opening import captions, settled
@@ -111,6 +112,26 @@ def test_the_missing_sample_is_prepared_and_then_shown(app, empty_workspace, mad
     settled(app)
     assert selection_of(app).has_cams
     assert len(calls) == 1
+
+
+def test_progress_of_an_earlier_preparation_is_not_shown(app, empty_workspace, made_workspace, monkeypatch):
+    told = []
+    run = empty_workspace / "runs" / "sample"
+    run.mkdir(parents=True)
+    line = {"stage": "cams-vit", "done": 7, "total": 9, "rate": 1.0, "eta_s": 2.0}
+    (run / "metrics.jsonl").write_text(json.dumps({"time": time.time() - 60} | line) + "\n")
+
+    def prepare(argv, watch) -> None:
+        watch()
+        told.append(tasks.task_board().find("prepare-sample").total)
+        (run / "metrics.jsonl").write_text(json.dumps({"time": time.time() + 1} | line) + "\n")
+        watch()
+        told.append(tasks.task_board().find("prepare-sample").total)
+        shutil.copytree(made_workspace, empty_workspace, dirs_exist_ok=True)
+
+    monkeypatch.setattr("pages.components.empty.run_command", prepare)
+    settled(app.run())
+    assert told == [0, 9]
 
 
 def test_what_keeps_the_sample_from_being_prepared_is_said(app, empty_workspace, monkeypatch):

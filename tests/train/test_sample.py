@@ -12,7 +12,7 @@ from orandnet_core.backbones import Network, build_classifier, save_classifier
 from orandnet_core.errors import WeightsError
 from orandnet_core.scenes import SCENE_CLASSES, make_scenes
 from orandnet_core.store import CamStore
-from train import sample
+from train import jobs, sample
 from train.config import DataConfig
 from train.workspace import ROOT, cam_stores, run_dir, sample_dir
 
@@ -68,6 +68,16 @@ def stores() -> list[CamStore]:
 def test_both_networks_have_cams_of_every_image(prepared):
     assert [len(store) for store in stores()] == [IMAGES, IMAGES]
     assert json.loads((run_dir("sample") / "config.json").read_text())["data"]["kind"] == "scenes"
+
+
+def test_the_drawing_is_counted_where_the_app_looks(tmp_path, monkeypatch):
+    monkeypatch.setenv("ORANDNET_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setattr(sample, "IMAGES", IMAGES)
+    monkeypatch.setattr(sample, "shipped_classifier", lambda source: tmp_path / f"{source}.safetensors")
+    with pytest.raises(WeightsError):
+        sample.prepare_sample()
+    drawn = jobs.progress(run_dir(sample.RUN))
+    assert (drawn.stage, drawn.done, drawn.total) == ("drawing the sample", IMAGES, IMAGES)
 
 
 def test_the_second_time_there_is_nothing_to_do(prepared):
