@@ -67,7 +67,10 @@ def _is_complete(selection: Selection) -> bool:
 
 def _prepare_sample() -> None:
     """Draw the built-in sample and make both networks' CAMs of it, once, with progress."""
-    st.caption("The built-in sample is prepared once; this takes a minute or two.")
+    st.caption(
+        "The built-in sample is prepared once: its images are drawn, then each network's CAMs are made. "
+        "This takes a minute or two."
+    )
     if result_or_progress(_PREPARING, "Preparing the built-in sample", _make_sample) is not None:
         task_board().forget(_PREPARING)  # what it made may be deleted, and is then made again
         catalog.forget()

@@ -37,7 +37,7 @@ class Task:
     Attributes:
         key: names the result.
         label: what is being done, for screen.
-        done, total: items; total is 0 until the work says.
+        done, total: items; total is 0 until the work says. Work of several rounds counts each anew.
         state: "waiting", "running", "done", "failed" or "cancelled".
         result: what the work returned; None before.
         error: what went wrong, for screen; None otherwise.
@@ -50,7 +50,7 @@ class Task:
         self.result: Any = None
         self.error: str | None = None
         self._work = work
-        self._began_s = 0.0
+        self._began_s, self._began_at = 0.0, 0  # of the round
         self._cancelled, self._finished = threading.Event(), threading.Event()
 
     @property
@@ -60,11 +60,11 @@ class Task:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds left at the pace so far; None before there is a pace."""
-        spent = time.monotonic() - self._began_s
-        if self.state != "running" or self.done < 2 or spent < 1:
+        """Seconds left of the round at its pace so far; None before there is a pace."""
+        spent, finished = time.monotonic() - self._began_s, self.done - self._began_at
+        if self.state != "running" or finished < 2 or spent < 1:
             return None
-        return spent / self.done * (self.total - self.done)
+        return spent / finished * (self.total - self.done)
 
     def cancel(self) -> None:
         """Ask the work to stop; it does at its next report."""
@@ -76,7 +76,7 @@ class Task:
 
     def run(self) -> None:
         """Do the work in this thread."""
-        self._began_s, self.state = time.monotonic(), "running"
+        self.state = "running"
         try:
             self._report(0, 0)
             self.result = self._work(self._report)
@@ -92,6 +92,8 @@ class Task:
             self._finished.set()
 
     def _report(self, done: int, total: int) -> None:
+        if done < self.done or total != self.total:  # another round, or what an earlier attempt has left
+            self._began_s, self._began_at = time.monotonic(), done
         self.done, self.total = done, total
         if self._cancelled.is_set():
             raise _Cancelled
@@ -234,9 +236,10 @@ def _progress(key: str) -> None:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         share = task.done / task.total if task.total else 0.0
-        count = f" · {task.done:,} of {task.total:,}" if task.total else " · waiting"
+        idle = "waiting for other work" if task.state == "waiting" else "starting"
+        count = f"{task.done:,} of {task.total:,}" if task.total else idle
         left = f" · {format_left(task.left_s)} left" if task.left_s is not None else ""
-        st.progress(min(share, 1.0), text=f"{task.label}{count}{left}")
+        st.progress(min(share, 1.0), text=f"{task.label} · {count}{left}")
         st.button("Cancel", on_click=task.cancel, key=f"cancel-{key}")
 
 

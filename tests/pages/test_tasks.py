@@ -37,6 +37,26 @@ def test_progress_and_time_left():
     assert task.left_s is None
 
 
+def test_time_left_is_at_the_pace_of_the_round_and_of_what_it_did_itself():
+    asked, go_on = threading.Event(), threading.Event()
+
+    def work(report):
+        report(0, 100)
+        time.sleep(2)
+        report(100, 100)
+        report(90, 100)  # another round, of which an earlier attempt did the most
+        time.sleep(1.05)
+        report(95, 100)
+        asked.set()
+        assert go_on.wait(5)
+
+    task = TaskBoard().start("rounds", "Work", work)
+    assert asked.wait(10)
+    assert task.left_s == pytest.approx(1.05, rel=0.5)
+    go_on.set()
+    assert task.wait(5)
+
+
 def test_what_is_forgotten_is_made_anew():
     board, calls = TaskBoard(), []
     for _ in range(2):
