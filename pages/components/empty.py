@@ -16,6 +16,7 @@ from train.sample import RUN as SAMPLE_RUN
 from train.workspace import cams_dir, run_dir
 
 _PREPARING = "prepare-sample"
+_STAGES = {"drawing the sample": "drawing", "cams-cnn": "CAMs of the CNN", "cams-vit": "CAMs of the ViT"}
 
 
 def require_dataset(selection: Selection) -> Dataset:
@@ -85,8 +86,10 @@ def _make_sample(report: Report) -> bool:
 
     def watch() -> None:
         stage = jobs.progress(run_dir(SAMPLE_RUN))
-        is_of_this_time = stage is not None and stage.time_s >= began_s
-        report(*((stage.done, stage.total) if is_of_this_time else (0, 0)))
+        if stage is None or stage.time_s < began_s:  # that of an earlier preparation
+            report(0, 0)
+        else:
+            report(stage.done, stage.total, _STAGES.get(stage.stage, stage.stage))
 
     run_command(jobs.train_command("sample"), watch)
     return True

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import streamlit as st
 from streamlit.errors import StreamlitDuplicateElementKey
@@ -19,7 +19,12 @@ from orandnet_core.errors import OrandnetError
 
 __all__ = ["Report", "Task", "TaskBoard", "format_left", "result_or_progress", "task_board"]
 
-Report = Callable[[int, int], None]
+
+class Report(Protocol):
+    """How work tells of its progress: items done, of how many, and in work of several stages, which it is."""
+
+    def __call__(self, done: int, total: int, stage: str = "") -> None: ...
+
 
 _KEPT = 32
 _WORKERS = 2
@@ -37,7 +42,8 @@ class Task:
     Attributes:
         key: names the result.
         label: what is being done, for screen.
-        done, total: items; total is 0 until the work says. Work of several rounds counts each anew.
+        done, total: items; total is 0 until the work says. Work of several stages counts each anew.
+        stage: which of them it is; empty where there is one.
         state: "waiting", "running", "done", "failed" or "cancelled".
         result: what the work returned; None before.
         error: what went wrong, for screen; None otherwise.
@@ -46,11 +52,12 @@ class Task:
     def __init__(self, key: str, label: str, work: Callable[[Report], Any]):
         self.key, self.label = key, label
         self.done = self.total = 0
+        self.stage = ""
         self.state = "waiting"
         self.result: Any = None
         self.error: str | None = None
         self._work = work
-        self._began_s, self._began_at = 0.0, 0  # of the round
+        self._began_s, self._began_at = 0.0, 0  # of the stage
         self._cancelled, self._finished = threading.Event(), threading.Event()
 
     @property
@@ -59,8 +66,13 @@ class Task:
         return not self._finished.is_set()
 
     @property
+    def doing(self) -> str:
+        """What is being done just now, for screen."""
+        return f"{self.label}: {self.stage}" if self.stage else self.label
+
+    @property
     def left_s(self) -> float | None:
-        """Seconds left of the round at its pace so far; None before there is a pace."""
+        """Seconds left of the stage at its pace so far; None before there is a pace."""
         spent, finished = time.monotonic() - self._began_s, self.done - self._began_at
         if self.state != "running" or finished < 2 or spent < 1:
             return None
@@ -91,10 +103,11 @@ class Task:
         finally:
             self._finished.set()
 
-    def _report(self, done: int, total: int) -> None:
-        if done < self.done or total != self.total:  # another round, or what an earlier attempt has left
+    def _report(self, done: int, total: int, stage: str = "") -> None:
+        if (stage, total) != (self.stage, self.total) or done < self.done:
+            # Another stage, of which an earlier attempt may have done a part.
             self._began_s, self._began_at = time.monotonic(), done
-        self.done, self.total = done, total
+        self.done, self.total, self.stage = done, total, stage
         if self._cancelled.is_set():
             raise _Cancelled
 
@@ -128,7 +141,7 @@ class TaskBoard:
         Args:
             key: made from everything that the result depends on.
             label: what is being done, for screen.
-            work: called with a `Report`, which it calls with (done, total) now and then.
+            work: called with a `Report`, which it calls now and then.
             again: start anew what failed or was cancelled.
         """
         with self._lock:
@@ -239,7 +252,7 @@ def _progress(key: str) -> None:
         idle = "waiting for other work" if task.state == "waiting" else "starting"
         count = f"{task.done:,} of {task.total:,}" if task.total else idle
         left = f" · {format_left(task.left_s)} left" if task.left_s is not None else ""
-        st.progress(min(share, 1.0), text=f"{task.label} · {count}{left}")
+        st.progress(min(share, 1.0), text=f"{task.doing} · {count}{left}")
         st.button("Cancel", on_click=task.cancel, key=f"cancel-{key}")
 
 

@@ -116,6 +116,11 @@ def test_the_missing_sample_is_prepared_and_then_shown(app, empty_workspace, mad
 
 def test_progress_of_an_earlier_preparation_is_not_shown(app, empty_workspace, made_workspace, monkeypatch):
     told = []
+
+    def shown() -> tuple[str, int]:
+        task = tasks.task_board().find("prepare-sample")
+        return task.doing, task.total
+
     run = empty_workspace / "runs" / "sample"
     run.mkdir(parents=True)
     line = {"stage": "cams-vit", "done": 7, "total": 9, "rate": 1.0, "eta_s": 2.0}
@@ -123,15 +128,16 @@ def test_progress_of_an_earlier_preparation_is_not_shown(app, empty_workspace, m
 
     def prepare(argv, watch) -> None:
         watch()
-        told.append(tasks.task_board().find("prepare-sample").total)
+        told.append(shown())
         (run / "metrics.jsonl").write_text(json.dumps({"time": time.time() + 1} | line) + "\n")
         watch()
-        told.append(tasks.task_board().find("prepare-sample").total)
+        told.append(shown())
         shutil.copytree(made_workspace, empty_workspace, dirs_exist_ok=True)
 
     monkeypatch.setattr("pages.components.empty.run_command", prepare)
     settled(app.run())
-    assert told == [0, 9]
+    doing = "Preparing the built-in sample"
+    assert told == [(doing, 0), (f"{doing}: CAMs of the ViT", 9)]
 
 
 def test_what_keeps_the_sample_from_being_prepared_is_said(app, empty_workspace, monkeypatch):

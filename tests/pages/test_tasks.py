@@ -18,43 +18,33 @@ def test_a_result_is_made_once_for_whoever_asks():
     assert board.find("same") is tasks[0]
 
 
-def test_progress_and_time_left():
+@pytest.mark.parametrize(
+    "stages",
+    [
+        pytest.param([(0, 5, 10)], id="the first"),
+        pytest.param([(0, 100, 100), (90, 95, 100)], id="another, of which an earlier attempt did the most"),
+    ],
+)
+def test_progress_and_time_left_of_a_stage(stages: list[tuple[int, int, int]]):
     go_on, reported = threading.Event(), threading.Event()
 
     def work(report):
-        report(0, 10)
-        time.sleep(1.05)
-        report(5, 10)
+        for begun, reached, total in stages:
+            report(begun, total, "adding")
+            time.sleep(1.05)
+            report(reached, total, "adding")
         reported.set()
         assert go_on.wait(5)
 
     task = TaskBoard().start("slow", "Work", work)
     assert reported.wait(5)
-    assert (task.done, task.total, task.running) == (5, 10, True)
+    _, reached, total = stages[-1]
+    assert (task.done, task.total, task.running) == (reached, total, True)
+    assert task.doing == "Work: adding"
     assert task.left_s == pytest.approx(1.05, rel=0.5)
     go_on.set()
     assert task.wait(5)
     assert task.left_s is None
-
-
-def test_time_left_is_at_the_pace_of_the_round_and_of_what_it_did_itself():
-    asked, go_on = threading.Event(), threading.Event()
-
-    def work(report):
-        report(0, 100)
-        time.sleep(2)
-        report(100, 100)
-        report(90, 100)  # another round, of which an earlier attempt did the most
-        time.sleep(1.05)
-        report(95, 100)
-        asked.set()
-        assert go_on.wait(5)
-
-    task = TaskBoard().start("rounds", "Work", work)
-    assert asked.wait(10)
-    assert task.left_s == pytest.approx(1.05, rel=0.5)
-    go_on.set()
-    assert task.wait(5)
 
 
 def test_what_is_forgotten_is_made_anew():
