@@ -3,7 +3,7 @@
 For the threads of tasks: torch is imported by the first call, so no page waits for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,12 +13,11 @@ import numpy as np
 
 from orandnet_core.store import StoredCam, resize_maps, stored_hw
 from pages.components.networks import SOURCES, NetworkPair
+from pages.components.tasks import Report
 from train.config import CamConfig
 
 if TYPE_CHECKING:
     from orandnet_core.backbones import Classifier
-
-Report = Callable[[int, int], None]
 
 # A class counts as predicted where the mean of both networks' probabilities exceeds this.
 PREDICTED_ABOVE = 0.5
