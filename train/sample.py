@@ -47,7 +47,7 @@ def prepare_sample() -> bool:
     config, folder = recipe("scenes"), run_dir(RUN)
     if not is_sample(sample_dir()):
         write_config(config, folder)
-        with Progress("drawing the sample", IMAGES, run_dir=folder) as progress:
+        with Progress("Sample images", IMAGES, run_dir=folder) as progress:
             make_scenes(
                 sample_dir(),
                 IMAGES,

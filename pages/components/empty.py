@@ -16,7 +16,7 @@ from train.sample import RUN as SAMPLE_RUN
 from train.workspace import cams_dir, run_dir
 
 _PREPARING = "prepare-sample"
-_STAGES = {"drawing the sample": "drawing", "cams-cnn": "CAMs of the CNN", "cams-vit": "CAMs of the ViT"}
+_STAGES = {"Sample images": "drawing", "cams-cnn": "CAMs of the CNN", "cams-vit": "CAMs of the ViT"}
 
 
 def require_dataset(selection: Selection) -> Dataset:

@@ -77,7 +77,7 @@ def test_the_drawing_is_counted_where_the_app_looks(tmp_path, monkeypatch):
     with pytest.raises(WeightsError):
         sample.prepare_sample()
     drawn = jobs.progress(run_dir(sample.RUN))
-    assert (drawn.stage, drawn.done, drawn.total) == ("drawing the sample", IMAGES, IMAGES)
+    assert (drawn.stage, drawn.done, drawn.total) == ("Sample images", IMAGES, IMAGES)
 
 
 def test_the_second_time_there_is_nothing_to_do(prepared):
