@@ -29,7 +29,7 @@ from orandnet_core.metrics import (
 )
 from orandnet_core.metrics.levels import Truth
 from orandnet_core.protocol import ProtocolCard
-from orandnet_core.scoring_pass import WORKERS, Progress, Tally, is_complete, run_pass
+from orandnet_core.scoring_pass import WORKERS, Progress, Tally, run_pass
 from orandnet_core.scoring_tallies import PairImage, SourceImage, fingerprint_of, pair_tallies, source_tallies
 from orandnet_core.sources import (
     MaskSource,
@@ -47,9 +47,7 @@ __all__ = [
     "Source",
     "card_of",
     "fused_source",
-    "is_scored",
     "mask_source",
-    "pair_is_scored",
     "read_both",
     "score",
     "score_pair",
@@ -187,19 +185,6 @@ def score(
     return _scores(dataset, split, ids, source, counts, found)
 
 
-def is_scored(
-    dataset: Dataset,
-    split: str,
-    source: Source | MaskSource,
-    *,
-    networks: tuple[Source, Source] | None = None,
-    cache_dir: Path,
-) -> bool:
-    """Whether the cache has all that `score` counts. Arguments as there."""
-    ids = dataset.image_ids(split)
-    return is_complete(ids, source_tallies(dataset, split, ids, source, networks, cache_dir))
-
-
 def score_pair(
     dataset: Dataset,
     split: str,
@@ -249,21 +234,6 @@ def score_pair(
         for name in names
     }
     return PairScores(scores, _total(tallies.trimaps), _total(tallies.surfaces))
-
-
-def pair_is_scored(
-    dataset: Dataset,
-    split: str,
-    cnn: Source,
-    vit: Source,
-    fusions: Mapping[str, Fusion],
-    *,
-    trimap_of: tuple[Fusion, Fusion] = TRIMAP_OF,
-    cache_dir: Path,
-) -> bool:
-    """Whether the cache has all that `score_pair` counts. Arguments as there."""
-    ids = dataset.image_ids(split)
-    return is_complete(ids, pair_tallies(dataset, split, ids, cnn, vit, fusions, trimap_of, cache_dir).all)
 
 
 def split_ids(dataset: Dataset, split: str, image_ids: Iterable[str] | None = None) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from orandnet_core.counts_cache import DiskShelf, MemoryShelf
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import OrandnetError
 
-__all__ = ["BLOCK", "WORKERS", "Progress", "Tally", "cache_key", "is_complete", "run_pass", "shelf_for"]
+__all__ = ["BLOCK", "WORKERS", "Progress", "Tally", "cache_key", "run_pass", "shelf_for"]
 
 Progress = Callable[[int, int], None]
 Shelf = DiskShelf | MemoryShelf
@@ -66,12 +66,6 @@ def cache_key(dataset: Dataset, split: str, image_ids: Sequence[str], *parts: st
     for image_id in image_ids:
         digest.update(f"\n{image_id}\t{file_stamp(dataset.mask_path_of(image_id))}".encode())
     return digest.hexdigest()[:24]
-
-
-def is_complete(image_ids: Sequence[str], tallies: Sequence[Tally]) -> bool:
-    """Whether `run_pass` would have nothing to read."""
-    blocks = range(-(-len(image_ids) // BLOCK))
-    return all(tally.shelf.has(block) for tally in tallies for block in reversed(blocks))
 
 
 def run_pass(

@@ -12,7 +12,13 @@ from orandnet_core.array_files import replacing
 from orandnet_core.backbones import load_classifier
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import ConfigError
-from train.classify import average_precisions, classifier_path, classifier_result, training_identity
+from train.classify import (
+    average_precisions,
+    classifier_path,
+    classifier_result,
+    evaluation_ids,
+    training_identity,
+)
 from train.config import Recipe
 from train.noting import note_stage
 from train.open_run import add_run_arguments, open_run
@@ -35,6 +41,7 @@ def adopt(recipe: Recipe, source: str, dataset: Dataset, run_dir: Path, folder: 
     Raises:
         WeightsError: the network is not there or not readable.
         ConfigError: it is another network than the recipe's, or knows other classes than the data set.
+        DataError: no image of the evaluation split has a label.
         StoreError: the disk refuses.
     """
     began_s = time.time()
@@ -49,7 +56,7 @@ def adopt(recipe: Recipe, source: str, dataset: Dataset, run_dir: Path, folder: 
             f"{released} knows {len(classifier.network.class_names)} classes, {dataset.name} has "
             f"{len(dataset.class_names)} or others: train on this data set with `python -m train classify`"
         )
-    eval_ids = dataset.image_ids(recipe.data.eval_split)
+    eval_ids = evaluation_ids(dataset, recipe.data.eval_split)
     scores = average_precisions(classifier, dataset, eval_ids, config.eval_px)
     path = classifier_path(run_dir, source)
     if path.parent.is_symlink():  # to what another run made, which stays as it is

@@ -20,7 +20,7 @@ from orandnet_core.backbones import (
 )
 from orandnet_core.cams import with_output_stride
 from orandnet_core.datasets import Dataset
-from orandnet_core.errors import ConfigError
+from orandnet_core.errors import ConfigError, DataError
 from orandnet_core.weights import weights_identity
 from train.config import ClassifyConfig, Recipe, to_dict
 from train.kept_command import kept_command
@@ -63,6 +63,7 @@ def classify(recipe: Recipe, source: str, dataset: Dataset, run_dir: Path) -> di
     Raises:
         ConfigError: ranks or micro-batches do not divide the batch.
         CheckpointError: the folder holds another run's training.
+        DataError: no image of the evaluation split has a label.
     """
     config, stage = recipe.classifier(source), f"classify-{source}"
     stage_dir = run_dir / stage
@@ -70,6 +71,7 @@ def classify(recipe: Recipe, source: str, dataset: Dataset, run_dir: Path) -> di
     done = finished(stage_dir, classifier_path(run_dir, source), identity)
     if done:
         return done
+    eval_ids = evaluation_ids(dataset, recipe.data.eval_split)
     accelerator = accelerator_for(
         config.precision, batch_size=config.batch_size, accumulate=config.accumulate
     )
@@ -119,8 +121,6 @@ def classify(recipe: Recipe, source: str, dataset: Dataset, run_dir: Path) -> di
         where = position_loss(maps.float(), *teacher(photos), labels)
         return _image_loss(logits, labels) + config.teacher_weight * where
 
-    eval_ids = dataset.image_ids(recipe.data.eval_split)
-
     def after_epoch(model: nn.Module) -> dict[str, float]:
         scores = average_precisions(model, dataset, eval_ids, config.eval_px)
         return {"map": float(np.nanmean(scores))}
@@ -145,6 +145,22 @@ def classify(recipe: Recipe, source: str, dataset: Dataset, run_dir: Path) -> di
         write_result(stage_dir, result)
     accelerator.wait_for_everyone()
     return result
+
+
+def evaluation_ids(dataset: Dataset, split: str) -> tuple[str, ...]:
+    """The ids of a split that a mean average precision can be taken over.
+
+    Raises:
+        DataError: none of its images has a class.
+    """
+    image_ids = dataset.image_ids(split)
+    labels = (dataset.image_labels_by_id.get(image_id) for image_id in image_ids)
+    if not any(each is not None and each.any() for each in labels):
+        raise DataError(
+            f"{dataset.name}: none of the {len(image_ids)} images of {split} has a class, so that there is "
+            "no mAP: label some, or name another split (--set data.eval_split=...)"
+        )
+    return image_ids
 
 
 def classifier_result(

@@ -1,8 +1,9 @@
 """What a run takes in that none of its stages made, each by an identity that changes with it.
 
-Imported maps and masks to learn from are known by what they hold: what reads them trains for hours,
-and a copy of a data set makes nothing anew. The ground truth of an evaluation is known by the size and
-time of its files, since a needless pass over the images costs no more than reading them.
+Imported maps and masks to learn from are known by what they hold, photographs by the sizes of their
+files: what reads them trains for hours, and a copy of a data set makes nothing anew. The ground truth of an
+evaluation is known by the size and time of its files, since a needless pass over the images costs no more
+than reading them.
 """
 
 import hashlib
@@ -18,6 +19,15 @@ from train.training_masks import RUN_MASKS, Masks
 from train.workspace import cams_dir
 
 UNKNOWN = "unknown"
+
+
+def photographs(dataset: Dataset, split: str) -> str:
+    """Of a split, twelve hex digits that change with the size in bytes of any photograph."""
+    digest = hashlib.sha256()
+    for image_id in dataset.image_ids(split):
+        path = dataset.image_path_of(image_id)
+        digest.update(f"{image_id}\t{path.stat().st_size if path.is_file() else 'none'}\n".encode())
+    return digest.hexdigest()[:12]
 
 
 def imported_maps(source: str, run_dir: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import ConfigError
 from train.config import Recipe
-from train.inputs import UNKNOWN, stores_in
+from train.inputs import UNKNOWN, photographs, stores_in
 from train.records import StageRecord, read_record
 from train.stages import Stage, run_order, stage
 
@@ -99,6 +99,7 @@ def next_step(
         inputs[name] = (coming or {}).get(name) or _identity_on_disk(run_dir, name)
     for split in stage.splits(recipe):
         inputs[f"images of {split}"] = dataset.fingerprint(split)
+        inputs[f"photographs of {split}"] = photographs(dataset, split)
     inputs |= stage.takes(recipe, dataset, run_dir) | _weights(stage, recipe)
     parts = {
         "config": stage.config(recipe),

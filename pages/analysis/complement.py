@@ -17,12 +17,11 @@ from pages.components.chart_style import CHART_CONFIG, COLOURS, NEUTRAL
 from pages.components.comparison import csv_bytes, parquet_bytes
 from pages.components.complement_charts import Reached, reached_scores, who_is_right
 from pages.components.empty import require_cams, require_dataset
-from pages.components.mined_errors import source_scores
 from pages.components.protocol import card_line, protocol_popover
-from pages.components.scores import NETWORKS, choose, pair_of, pair_scores, task_key
+from pages.components.scores import NETWORKS, choose, pair_of, pair_scores, source_scores, task_key
 from pages.components.selection import Selection, current_selection
 from pages.components.sources import map_names, source_of, store_label, style_of
-from pages.components.tasks import result_or_progress
+from pages.components.tasks import ask_for_pass, result_or_progress
 from train.workspace import cache_dir
 
 AT = ("no_labels", "oracle")
@@ -65,7 +64,10 @@ def compared(
             progress=report,
         )  # fmt: skip
 
-    return result_or_progress(key, f"Comparing {' and '.join(map(_label, names))}", work)
+    what = f"Comparing {' and '.join(map(_label, names))}"
+    return result_or_progress(
+        key, what, work, ask=ask_for_pass(what, len(dataset.image_ids(selection.split))), look_first=True
+    )
 
 
 def class_rules(selection: Selection, dataset: Dataset) -> CrossValidated | None:
@@ -79,7 +81,11 @@ def class_rules(selection: Selection, dataset: Dataset) -> CrossValidated | None
     work = partial(
         cross_validated, dataset, selection.split, cnn, vit, scored, cache_dir=cache_dir() / "rules"
     )
-    return result_or_progress(key, "Choosing a rule for each class", lambda report: work(progress=report))
+    what = "Choosing a rule for each class"
+    return result_or_progress(
+        key, what, lambda report: work(progress=report),
+        ask=ask_for_pass(what, len(dataset.image_ids(selection.split))), look_first=True,
+    )  # fmt: skip
 
 
 def show_reached(

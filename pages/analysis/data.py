@@ -20,11 +20,10 @@ from pages.components.empty import require_dataset
 from pages.components.scores import task_key
 from pages.components.selection import DatasetRef, current_selection
 from pages.components.tasks import Report as Progress
-from pages.components.tasks import result_or_progress, task_board
+from pages.components.tasks import ask_for_pass, result_or_progress, task_board
 from train.workspace import cache_dir
 
 # Every file is decoded: above this, a page asks first.
-ASK_ABOVE_IMAGES = 2000
 LISTED = 20  # findings of a kind at a time
 NAMED = 30  # classes in a line
 FOUND, ADD = "What is there", "Add a data set"  # the tabs
@@ -190,8 +189,8 @@ def check_of(ref: DatasetRef, dataset: Dataset) -> Report | None:
         key,
         f"Checking every file of {dataset.name}",
         partial(_checked, dataset, path),
-        ask=f"Check all {images:,} images" if images > ASK_ABOVE_IMAGES else None,
-        is_kept=path.is_file,
+        ask=ask_for_pass("Check every file", images),
+        look_first=True,
     )
     if found is not None:
         st.button(

@@ -16,9 +16,9 @@ from pages.components.comparison import csv_bytes, parquet_bytes
 from pages.components.empty import require_cams, require_dataset
 from pages.components.error_charts import SIDE_COLOURS, clicked_slice, slice_bars
 from pages.components.going import inspect_mask
-from pages.components.mined_errors import mined_errors, picture_of, source_scores
+from pages.components.mined_errors import mined_errors, picture_of
 from pages.components.protocol import card_line, protocol_popover
-from pages.components.scores import choose
+from pages.components.scores import choose, source_scores
 from pages.components.selection import Selection, current_selection
 from pages.components.sources import map_names
 from pages.components.view_controls import DEFAULT_RULE, DEFAULT_THRESHOLD

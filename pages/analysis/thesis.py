@@ -14,10 +14,9 @@ from pages.components.chart_style import CHART_CONFIG, METRIC_LABELS
 from pages.components.comparison import csv_bytes, parquet_bytes
 from pages.components.empty import require_dataset
 from pages.components.protocol import protocol_popover
-from pages.components.scores import ASK_ABOVE_IMAGES
 from pages.components.selection import Selection, current_selection
 from pages.components.sources import store_label
-from pages.components.tasks import result_or_progress
+from pages.components.tasks import ask_for_pass, result_or_progress
 from pages.components.thesis import (
     Mark,
     Trained,
@@ -148,9 +147,8 @@ def show(dataset: Dataset, found: Sequence[Trained]) -> None:
         marks_key(dataset, scored, sources, split, plain),
         f"Scoring the pseudo-masks of {len(scored)} runs",
         partial(marks_of, dataset, scored, sources, split, plain),
-        ask=f"Score the pseudo-masks of {len(scored)} runs: {images:,} masks"
-        if images > ASK_ABOVE_IMAGES
-        else None,
+        ask=ask_for_pass(f"Score the pseudo-masks of {len(scored)} runs", images),
+        look_first=True,
     )
     if marks is None:
         return

@@ -1,10 +1,12 @@
 """Go to another page from code."""
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 import streamlit as st
 
 from orandnet_core.fusion import RULES
+from pages.components.sources import label_of
 
 __all__ = ["LOOK_KEY", "OF_DATASET", "go_to", "inspect_image", "inspect_mask", "open_first_page"]
 
@@ -12,23 +14,24 @@ LOOK_KEY, OF_DATASET = "look", "Data set"  # of Inspect: photos of one's own, or
 _INSPECT = "analysis/inspect_page.py"
 
 
-def go_to(page: str, **set_there: str) -> NoReturn:
+def go_to(page: str, query: Mapping[str, list[str]] | None = None, **set_there: str) -> NoReturn:
     """Run another page, named by its file below `pages/`, with all bound controls as they are.
 
     Without `query_params`, Streamlit refuses where controls are bound to the address; with an empty
     one it clears the address, and the controls write themselves into it again.
 
     Args:
+        query: what else the address says, of controls that do not write themselves into it.
         set_there: values of controls that are bound on that page and not on this one.
     """
     st.session_state.update(set_there)  # the address alone does not move a control that was there before
-    st.switch_page(f"pages/{page}", query_params=set_there)
+    st.switch_page(f"pages/{page}", query_params={**set_there, **(query or {})})
 
 
-def inspect_image(image_id: str) -> NoReturn:
-    """Open an image on Inspect, whatever is filtered or looked at there."""
+def inspect_image(image_id: str, query: Mapping[str, list[str]] | None = None) -> NoReturn:
+    """Open an image on Inspect, whatever is filtered or looked at there; `query` as `go_to` has it."""
     st.session_state.update({LOOK_KEY: OF_DATASET, "classes": []})
-    go_to(_INSPECT, image=image_id)
+    go_to(_INSPECT, query, image=image_id)
 
 
 def inspect_mask(image_id: str, source: str, threshold: float) -> NoReturn:
@@ -39,10 +42,12 @@ def inspect_mask(image_id: str, source: str, threshold: float) -> NoReturn:
         threshold: of the source, in [0, 1].
     """
     st.session_state.update({"mask": source, "threshold": threshold})
-    if source not in RULES:
-        shown = st.session_state.get("beside", [])
-        st.session_state["beside"] = [*shown, source] if source not in shown else shown
-    inspect_image(image_id)
+    if source in RULES:
+        inspect_image(image_id)
+    shown = dict.fromkeys([*st.session_state.get("beside", []), source])
+    st.session_state["beside"] = list(shown)
+    # A choice of several, set from code, does not write itself; in an address it goes by its labels.
+    inspect_image(image_id, {"beside": [label_of(key) for key in shown]})
 
 
 def open_first_page() -> NoReturn:

@@ -1,7 +1,7 @@
 """From a recipe and a data set to a background job: what will run, checked before it starts."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from orandnet_core.datasets import Dataset
 from pages.components.commands import run_command
 from pages.components.selection import DatasetRef
+from pages.components.tasks import Report
 from train import jobs, stages
 from train.config import Recipe, override
 from train.device_queue import visible_devices
@@ -78,7 +79,7 @@ class Launch:
         return name
 
 
-def rehearse(launch: Launch, report: Callable[[int, int], None]) -> bool:
+def rehearse(launch: Launch, report: Report) -> bool:
     """Time a launch's stages on a few images, in a process of their own, so that its forecast is known.
 
     Args:

@@ -15,42 +15,15 @@ from orandnet_core.metrics import ThresholdChoice
 from orandnet_core.mining import Backgrounds, Mined, backgrounds_of, mine, where_of
 from orandnet_core.mining.miner import errors_of_image
 from orandnet_core.mining.picture import slice_picture
-from orandnet_core.scoring import Scores, Source, score
+from orandnet_core.scoring import Source
 from pages.components import loaders
-from pages.components.scores import NETWORKS, pair_of, pair_scores, task_key
+from pages.components.scores import task_key
 from pages.components.selection import Selection
 from pages.components.sources import source_of
-from pages.components.tasks import Report, result_or_progress
+from pages.components.tasks import Report, ask_for_pass, result_or_progress
 from train.workspace import cache_dir
 
-__all__ = ["ASK_ABOVE_IMAGES", "mined_errors", "picture_of", "source_scores"]
-
-# A pass reads photos as well as maps; above this, a page asks before it starts one.
-ASK_ABOVE_IMAGES = 2000
-
-
-def source_scores(selection: Selection, name: str) -> Scores | None:
-    """The scores of a source by a key of `sources.source_names`, to choose a threshold by."""
-    if name in RULES:
-        scored = pair_scores(pair_of(selection))
-        return scored and scored.scores[name]
-    dataset = loaders.open_dataset_cached(selection.dataset)
-    source = source_of(selection, dataset, name)
-    networks = tuple(source_of(selection, dataset, network) for network in NETWORKS)
-
-    def work(report: Report) -> Scores:
-        return score(
-            dataset, selection.split, source, networks=networks, cache_dir=cache_dir() / "scores",
-            progress=report,
-        )  # fmt: skip
-
-    key = task_key("source", dataset.fingerprint(selection.split), source.fingerprint, selection.split)
-    return result_or_progress(
-        key,
-        f"Scoring {source.name} on {selection.split}",
-        work,
-        is_there=lambda scores: scores.counts.is_there,
-    )
+__all__ = ["mined_errors", "picture_of"]
 
 
 def mined_errors(selection: Selection, name: str, choice: ThresholdChoice) -> Mined | None:
@@ -63,12 +36,12 @@ def mined_errors(selection: Selection, name: str, choice: ThresholdChoice) -> Mi
         source.fingerprint, f"{choice.value} {choice.rule} {choice.chosen_on}",
     )  # fmt: skip
     what = f"Sorting the errors of {RULES[name].label if name in RULES else source.name}"
-    ask = f"{what}: {images:,} images" if images > ASK_ABOVE_IMAGES else None
     return result_or_progress(
         key,
         what,
         partial(_mine, dataset, selection.split, source, choice),
-        ask=ask,
+        ask=ask_for_pass(what, images),
+        look_first=True,
         is_there=lambda mined: mined.shelf.is_there,
     )
 

@@ -17,8 +17,7 @@ from pages.components.run_comparison import (
     outcomes_key,
 )
 from pages.components.run_figures import stage_figures
-from pages.components.scores import ASK_ABOVE_IMAGES
-from pages.components.tasks import result_or_progress
+from pages.components.tasks import ask_for_pass, result_or_progress
 from train.workspace import run_dir
 
 __all__ = ["compare_runs"]
@@ -91,7 +90,8 @@ def _show_results(ours: str, theirs: str) -> None:
         outcomes_key(dataset, found),
         f"Scoring {ours} and {theirs}",
         partial(outcomes, dataset, found),
-        ask=f"Score both: {images:,} masks" if images > ASK_ABOVE_IMAGES else None,
+        ask=ask_for_pass("Score both", images),
+        look_first=True,
     )
     if made is None:
         return

@@ -25,8 +25,6 @@ from orandnet_core.scoring import (
     PairScores,
     Scores,
     Source,
-    is_scored,
-    pair_is_scored,
     score,
     score_pair,
     store_source,
@@ -34,15 +32,12 @@ from orandnet_core.scoring import (
 from pages.components import loaders
 from pages.components.selection import DatasetRef, Selection
 from pages.components.sources import RunSource, further_sources, opened
-from pages.components.tasks import Report, result_or_progress
+from pages.components.tasks import Report, ask_for_pass, result_or_progress
 from train.workspace import cache_dir
 
 NETWORKS = ("cnn", "vit")
 # Every rule as it comes; together they cost one pass over the maps.
 STANDARD: Mapping[str, Fusion] = {name: Fusion(name) for name in RULES if name not in NETWORKS}
-
-# Above this, a pass takes minutes, and a page asks before it starts one.
-ASK_ABOVE_IMAGES = 2000
 
 
 @dataclass(frozen=True)
@@ -92,11 +87,9 @@ def pair_scores(pair: Pair, fusions: Mapping[str, Fusion] = STANDARD, label: str
         )
         return None
     what = label or f"Scoring {pair.run} on {pair.split}"
-    ask = None
+    ask = ask_for_pass(what, images)
     if covered < images:
         ask = f"Score the {covered:,} of {images:,} images that have CAMs"
-    elif images > ASK_ABOVE_IMAGES:
-        ask = f"{what}: {images:,} images"
     named = (f"{name} {fusion.fingerprint}" for name, fusion in fusions.items())
     key = task_key(
         "pair", pair.run, fingerprint, *named
@@ -106,7 +99,7 @@ def pair_scores(pair: Pair, fusions: Mapping[str, Fusion] = STANDARD, label: str
         what,
         partial(_score, pair, fusions),
         ask=ask,
-        is_kept=partial(_is_scored, pair, fusions),
+        look_first=True,
         is_there=lambda scored: scored.is_there,
     )
 
@@ -141,20 +134,22 @@ def store_scores(
     what = f"Scoring {source.label} of {run} on {split}"
     images = len(data.image_ids(split))
     covered = _covered_by(task_key(*parts), source, dataset, split)
-    ask = None
+    ask = ask_for_pass(what, images)
     if covered < images:
         ask = f"{what}: the {covered:,} of {images:,} images that it has"
-    elif images > ASK_ABOVE_IMAGES:
-        ask = f"{what}: {images:,} images"
 
-    behind = networks and _network_sources(networks)
-    scoring = {"networks": behind, "cache_dir": cache_dir() / "scores"}
+    def work(report: Report) -> Scores:
+        return score(
+            data, split, as_scored, networks=networks and _network_sources(networks),
+            cache_dir=cache_dir() / "scores", progress=report,
+        )  # fmt: skip
+
     return result_or_progress(
         key,
         what,
-        lambda report: score(data, split, as_scored, progress=report, **scoring),
+        work,
         ask=ask,
-        is_kept=lambda: is_scored(data, split, as_scored, **scoring),
+        look_first=True,
         is_there=lambda scores: scores.counts.is_there,
     )
 
@@ -226,10 +221,6 @@ def task_key(*parts: str) -> str:
 
 def _score(pair: Pair, fusions: Mapping[str, Fusion], report: Report) -> PairScores:
     return score_pair(*_scored(pair), fusions, cache_dir=cache_dir() / "scores", progress=report)
-
-
-def _is_scored(pair: Pair, fusions: Mapping[str, Fusion]) -> bool:
-    return pair_is_scored(*_scored(pair), fusions, cache_dir=cache_dir() / "scores")
 
 
 def _scored(pair: Pair) -> tuple[Dataset, str, Source, Source]:

@@ -33,6 +33,7 @@ __all__ = [
     "choose_source",
     "further_sources",
     "has_any",
+    "label_of",
     "made_by",
     "map_names",
     "opened",
@@ -43,11 +44,15 @@ __all__ = [
     "style_of",
 ]
 
-MASKS, SEGMENT = "masks", "segment"
+MASKS, SEGMENT, SEGMENT_SINGLE = "masks", "segment", "segment-single"
 
 _STORE_LABELS = {"refine": "Refined", "crf": "Dense CRF", "walk": "Random walk"}
-# Predictions as the recipe has them, and those at one scale beside them: the ends of their folders' names.
-_PREDICTIONS = {"": "Segmentation", "-single": "Segmentation, one scale"}
+# Predictions as the recipe has them, and those at one scale beside them.
+_MASKS_LABELS = {
+    MASKS: "Pseudo-masks",
+    SEGMENT: "Segmentation",
+    SEGMENT_SINGLE: "Segmentation, one scale",
+}
 
 
 @dataclass(frozen=True)
@@ -192,6 +197,11 @@ def store_label(name: str) -> str:
     return RULES[name].label if name in RULES else _STORE_LABELS.get(name, name)
 
 
+def label_of(key: str) -> str:
+    """What a source is called on screen, by its key."""
+    return _MASKS_LABELS.get(key) or store_label(key.removeprefix("cams-"))
+
+
 def style_of(key: str) -> str:
     """The name under which charts keep colour and marker of a source."""
     return key.removeprefix("cams-").removesuffix("-single")
@@ -203,11 +213,12 @@ def _further(run_dir: Path, split: str, fingerprint: str, _dataset: Dataset) -> 
     stores = {name: root for name, root in cam_stores(run_dir).items() if name not in RULES}
     order = [*_STORE_LABELS, *(name for name in stores if name not in _STORE_LABELS)]
     found = [RunSource(f"cams-{name}", store_label(name), stores[name]) for name in order if name in stores]
-    found.append(RunSource(MASKS, "Pseudo-masks", run_dir / MASKS, masks=True))
-    found += [
-        RunSource(f"{SEGMENT}{end}", label, run_dir / "evaluate" / f"{split}{end}", masks=True)
-        for end, label in _PREDICTIONS.items()
-    ]
+    folders = {
+        MASKS: run_dir / MASKS,
+        SEGMENT: run_dir / "evaluate" / split,
+        SEGMENT_SINGLE: run_dir / "evaluate" / f"{split}-single",
+    }
+    found += [RunSource(key, label_of(key), root, masks=True) for key, root in folders.items()]
     return {source.key: source for source in found if has_any(source, _dataset.image_ids(split))}
 
 

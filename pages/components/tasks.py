@@ -17,7 +17,15 @@ from streamlit.errors import StreamlitDuplicateElementKey
 
 from orandnet_core.errors import OrandnetError
 
-__all__ = ["Report", "Task", "TaskBoard", "format_left", "result_or_progress", "task_board"]
+__all__ = [
+    "Report",
+    "Task",
+    "TaskBoard",
+    "ask_for_pass",
+    "format_left",
+    "result_or_progress",
+    "task_board",
+]
 
 
 class Report(Protocol):
@@ -26,6 +34,8 @@ class Report(Protocol):
     def __call__(self, done: int, total: int, stage: str = "") -> None: ...
 
 
+# A page starts a pass over so many images by itself, and asks before a longer one.
+_UNASKED_IMAGES = 2000
 _KEPT = 32
 _WORKERS = 2
 # What is in a cache comes within this time, and a page then shows it without a flicker of progress.
@@ -36,6 +46,10 @@ class _Cancelled(Exception):
     """Raised out of a task's own progress report, which is where it can stop."""
 
 
+class _NotKept(Exception):
+    """Raised out of the first progress report of work that was only looked for: it is still to be done."""
+
+
 class Task:
     """One piece of work.
 
@@ -44,7 +58,7 @@ class Task:
         label: what is being done, for screen.
         done, total: items; total is 0 until the work says. Work of several stages counts each anew.
         stage: which of them it is; empty where there is one.
-        state: "waiting", "running", "done", "failed" or "cancelled".
+        state: "waiting", "running", "done", "failed", "cancelled"; "not kept" where it was only looked for.
         result: what the work returned; None before.
         error: what went wrong, for screen; None otherwise.
     """
@@ -95,6 +109,8 @@ class Task:
             self.state = "done"
         except _Cancelled:
             self.state = "cancelled"
+        except _NotKept:
+            self.state = "not kept"
         except OrandnetError as error:
             self.error, self.state = str(error), "failed"
         except Exception as error:  # a thread's error reaches nobody unless it is kept
@@ -142,11 +158,11 @@ class TaskBoard:
             key: made from everything that the result depends on.
             label: what is being done, for screen.
             work: called with a `Report`, which it calls now and then.
-            again: start anew what failed or was cancelled.
+            again: start anew what failed, was cancelled or only looked for.
         """
         with self._lock:
             task = self._tasks.get(key)
-            if task is None or (again and task.state in ("failed", "cancelled")):
+            if task is None or (again and task.state in ("failed", "cancelled", "not kept")):
                 task = self._tasks[key] = Task(key, label, work)
                 self._queue.put(task)
             self._tasks.move_to_end(key)
@@ -178,7 +194,7 @@ def result_or_progress(
     work: Callable[[Report], Any],
     *,
     ask: str | None = None,
-    is_kept: Callable[[], bool] = lambda: False,
+    look_first: bool = False,
     is_there: Callable[[Any], bool] = lambda result: True,
 ) -> Any | None:
     """The result of a task; while there is none, its progress is drawn where it is called.
@@ -189,7 +205,8 @@ def result_or_progress(
     Args:
         key, label, work: as in `TaskBoard.start`.
         ask: what a button says that starts the task; without it, the task starts at once.
-        is_kept: whether the disk has what the work would make: then nobody is asked.
+        look_first: before asking, do the work until its first report: what is on disk comes without one, and
+            nobody is asked for it. For work that changes nothing before it reports.
         is_there: whether a result that is remembered is still good: files of it may have been deleted.
             One that is not counts as never made.
 
@@ -202,15 +219,15 @@ def result_or_progress(
     if task is not None and task.state == "done" and not is_there(task.result):
         board.forget(key)
         task = None
-    if task is None and (ask is None or is_kept()):
-        task = board.start(key, label, work)
+    if task is None and (ask is None or look_first):
+        task = board.start(key, label, _only_kept(work) if ask else work)
     finished = task is not None and task.wait(_GRACE_S)
     if finished and task.state == "done":
         return task.result
     if not is_first:
         return None
-    if task is None:
-        start = {"on_click": board.start, "args": (key, label, work), "key": f"start-{key}"}
+    if task is None or task.state == "not kept":
+        start = {"on_click": board.start, "args": (key, label, work, True), "key": f"start-{key}"}
         st.button(ask, icon=":material/play_arrow:", **start)
     elif not finished:
         _progress(key)
@@ -218,6 +235,20 @@ def result_or_progress(
         _what_went_wrong(task)
         st.button("Try again", on_click=board.start, args=(key, label, work, True), key=f"again-{key}")
     return None
+
+
+def ask_for_pass(what: str, images: int) -> str | None:
+    """What a button says that starts a pass over so many images; None where a page need not ask."""
+    return f"{what}: {images:,} images" if images > _UNASKED_IMAGES else None
+
+
+def _only_kept(work: Callable[[Report], Any]) -> Callable[[Report], Any]:
+    """Work that ends at its first report, as not kept."""
+
+    def refuse(done: int, total: int, stage: str = "") -> None:
+        raise _NotKept
+
+    return lambda report: work(refuse)
 
 
 def _is_first(key: str) -> bool:

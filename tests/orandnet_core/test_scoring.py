@@ -17,8 +17,6 @@ from orandnet_core.pseudo_mask import pseudo_mask
 from orandnet_core.scoring import (
     Source,
     fused_source,
-    is_scored,
-    pair_is_scored,
     score,
     score_pair,
     store_source,
@@ -395,20 +393,20 @@ def test_real_photographs_score_as_brute_force(voc, tmp_path):
             np.testing.assert_array_equal(pair.scores[name].sweep.confusion(index), expected)
 
 
-def test_whether_it_was_scored_is_known_without_reading_a_map(dataset, make_source, tmp_path):
+def test_what_was_scored_comes_without_a_report_and_without_reading_a_map(dataset, make_source, tmp_path):
     (cnn, asked), (vit, _) = make_source("cnn"), make_source("vit")
-    cache, fusions = tmp_path / "cache", {"or": Fusion("or")}
-    known = [
-        lambda: is_scored(dataset, "train", cnn, networks=(cnn, vit), cache_dir=cache),
-        lambda: pair_is_scored(dataset, "train", cnn, vit, fusions, cache_dir=cache),
-    ]
-    assert [each() for each in known] == [False, False]
-    score(dataset, "train", cnn, networks=(cnn, vit), cache_dir=cache)
-    assert [each() for each in known] == [True, False]
-    score_pair(dataset, "train", cnn, vit, fusions, cache_dir=cache)
-    asked.clear()
-    assert [each() for each in known] == [True, True]
-    assert not asked
-    assert not pair_is_scored(dataset, "train", cnn, vit, {"and": Fusion("and")}, cache_dir=cache)
+    reports = []
+
+    def both(*rules):
+        reports.clear()
+        asked.clear()
+        keep = {"cache_dir": tmp_path / "cache", "progress": lambda *report: reports.append(report)}
+        score(dataset, "train", cnn, networks=(cnn, vit), **keep)
+        score_pair(dataset, "train", cnn, vit, {rule: Fusion(rule) for rule in rules}, **keep)
+        return bool(reports), bool(asked)
+
+    assert both("or") == (True, True)
+    assert both("or") == (False, False)
+    assert both("and") == (True, True)
     Image.fromarray(np.zeros((10, 8), np.uint8)).save(dataset.mask_path_of("0"))
-    assert [each() for each in known] == [False, False]
+    assert both("and") == (True, True)

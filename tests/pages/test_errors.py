@@ -99,6 +99,7 @@ def test_inspect_shows_what_was_judged_whatever_was_looked_at_there_before(
     assert (inspected["photo"] == sample.image(image_id)).all()
     assert (inspected.setting["rule"], inspected.setting["t"]) == ("cams-walk", 0.75)
     assert "cams-walk" in inspected.sources
+    assert page.query_params["beside"] == "Random walk"
 
 
 def test_one_class_alone(app: AppTest, sample: Dataset, source: Source):

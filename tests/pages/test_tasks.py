@@ -139,6 +139,8 @@ def page():
     flags = st.session_state.get("flags", {})
 
     def work(report):
+        if "kept" not in flags:
+            report(0, 2)
         if flags.get("broken"):
             raise ValueError("no")
         flags["deleted"] = False
@@ -149,14 +151,15 @@ def page():
         "Counting",
         work,
         ask=st.session_state.get("ask"),
-        is_kept=lambda: "kept" in st.session_state,
+        look_first=st.session_state.get("look_first", False),
         is_there=lambda result: not flags.get("deleted"),
     )
 
 
-def test_a_page_asks_before_it_starts_what_is_long():
+@pytest.mark.parametrize("look_first", [False, True])
+def test_a_page_asks_before_it_starts_what_is_long(look_first: bool):
     app = AppTest.from_function(page)
-    app.session_state["ask"] = "Count everything"
+    app.session_state["ask"], app.session_state["look_first"] = "Count everything", look_first
     app.run()
     assert [button.label for button in app.button] == ["Count everything"]
     assert app.session_state["got"] is None
@@ -167,7 +170,8 @@ def test_a_page_asks_before_it_starts_what_is_long():
 
 def test_a_page_does_not_ask_for_what_is_kept():
     app = AppTest.from_function(page)
-    app.session_state["ask"], app.session_state["kept"] = "Count everything", True
+    app.session_state["ask"], app.session_state["look_first"] = "Count everything", True
+    app.session_state["flags"] = {"kept": True}
     app.run()
     assert not app.button
     assert app.session_state["got"] == 42

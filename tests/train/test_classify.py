@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from orandnet_core.backbones import load_classifier
-from orandnet_core.errors import CheckpointError, ConfigError
+from orandnet_core.errors import CheckpointError, ConfigError, DataError
 from train.classify import average_precisions, classifier_path, classify
 from train.config import AugmentConfig, override
 from train.photos import EvaluationPhotos, TrainingPhotos
@@ -44,6 +45,15 @@ def test_another_recipe_in_the_same_folder_is_refused(tiny_recipe, squares, tmp_
     classify(tiny_recipe, "cnn", squares, tmp_path)
     with pytest.raises(CheckpointError, match="another recipe or data set"):
         classify(override(tiny_recipe, {"seed": 1}), "cnn", squares, tmp_path)
+
+
+def test_a_split_without_a_class_cannot_be_evaluated_on(tiny_recipe, squares, tmp_path):
+    unlabelled = {image_id: np.zeros(3, np.uint8) for image_id in squares.image_ids("val")[1:]}
+    labels = {each: squares.image_labels(each) for each in squares.image_ids("train")} | unlabelled
+    bare = replace(squares, image_labels_by_id=labels)
+    with pytest.raises(DataError, match="none of the 4 images of val has a class.*data.eval_split"):
+        classify(tiny_recipe, "cnn", bare, tmp_path)
+    assert not (tmp_path / "metrics.jsonl").exists()
 
 
 def test_batches_that_cannot_be_shared_are_refused(tiny_recipe, squares, tmp_path, monkeypatch):

@@ -92,6 +92,19 @@ def test_the_data_sets_own_masks_are_known_by_what_they_hold(inputs, squares):
     assert inputs("segment", segment__masks="truth") != before
 
 
+def test_a_photograph_replaced_under_its_name_is_another_input(inputs, squares):
+    before = inputs("cams-cnn")
+    first, second = map(squares.image_path_of, squares.image_ids("train")[:2])
+    os.utime(first, (1, 1))  # as a copy has it
+    assert inputs("cams-cnn") == before
+    shutil.copyfile(first, second)
+    after = inputs("cams-cnn")
+    second.unlink()
+    gone = inputs("cams-cnn")
+    assert {key for key in after if after[key] != before[key]} == {"photographs of train"}
+    assert len({each["photographs of train"] for each in (before, after, gone)}) == 3
+
+
 def test_other_ground_truth_is_evaluated_again(inputs, squares):
     before = inputs("evaluate")
     first, second = map(squares.mask_path_of, squares.image_ids("val")[:2])

@@ -12,6 +12,7 @@ from train import plan as planning
 from train import provenance, stages
 from train import run as running
 from train.config import override
+from train.inputs import photographs
 from train.per_image import Made
 from train.records import StageRecord, read_record, write_record
 from train.run_cli import _tell
@@ -127,6 +128,7 @@ def test_a_record_says_all(go, squares, tmp_path):
     assert record.inputs == {
         "learn": read_record(tmp_path / "run", "learn").key,
         "images of train": squares.fingerprint("train"),
+        "photographs of train": photographs(squares, "train"),
     }
     assert record.outputs == ["draw", "cams-drawn"]
     assert read_record(tmp_path / "run", "learn").seconds == 12.0, "the training knows better"
@@ -174,7 +176,8 @@ def test_seed_images_and_weights_are_inputs(go, squares, tmp_path, monkeypatch):
     go()
     assert go({"seed": 1})[0]["learn"] == "the seed changed (0 -> 1)"
     less = replace(squares, splits={**squares.splits, "train": squares.image_ids("train")[1:]})
-    assert go({"seed": 1}, less)[0]["judge"] == "its input changed (draw, images of train)"
+    why = go({"seed": 1}, less)[0]["judge"]
+    assert why == "its input changed (draw, images of train, photographs of train)"
     weights = tmp_path / "start.safetensors"
     weights.write_bytes(b"a")
     go({"cnn.weights": str(weights)})
