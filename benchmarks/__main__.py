@@ -21,6 +21,7 @@ from train.results import write_rows
 BENCHMARKS = (
     "threshold_sweep",
     "scoring_memory",
+    "scoring_threads",
     "cnn_cams",
     "vit_attribution",
     "dense_crf",

@@ -42,7 +42,13 @@ class _Picture:
     cams: dict[str, np.ndarray]
 
 
-def make_workspace(workspace: Path, images: int, classes: int = 20, processes: int = 2) -> None:
+def make_workspace(
+    workspace: Path,
+    images: int,
+    classes: int = 20,
+    processes: int = 2,
+    size_hw: tuple[int, int] = SIZE_HW,
+) -> None:
     """Write `data/made`, `datasets.json` and `runs/made` with its two CAM stores into a new workspace.
 
     Args:
@@ -50,11 +56,12 @@ def make_workspace(workspace: Path, images: int, classes: int = 20, processes: i
         images: N; their ids are `0000000` on, and the last ones, a fifth at least, are `val`.
         classes: C. Masks show those below 255 alone, which is what 8 bits have room for.
         processes: that write.
+        size_hw: of the images, in pixels.
     """
     root, run_dir = workspace / "data" / DATASET, workspace / "runs" / RUN
     for folder in (root / "images", root / "masks", run_dir):
         folder.mkdir(parents=True)
-    pictures = [_picture(number, classes) for number in range(min(KINDS, images))]
+    pictures = [_picture(number, classes, size_hw) for number in range(min(KINDS, images))]
     (root / "classes.txt").write_text("\n".join(_names(classes)), encoding="utf-8")
     with (root / "labels.csv").open("w", encoding="utf-8") as table:
         table.write("image,classes,split\n")
@@ -71,7 +78,7 @@ def make_workspace(workspace: Path, images: int, classes: int = 20, processes: i
             {"source": source, "dataset": DATASET, "network": {"model": f"net-{source}"}, "method": "cam"}
         )
     chunks = [range(start, min(start + _CHUNK, images)) for start in range(0, images, _CHUNK)]
-    write = partial(_write, root, run_dir, classes)
+    write = partial(_write, root, run_dir, classes, size_hw)
     if processes == 1 or len(chunks) == 1:
         for chunk in chunks:
             write(chunk)
@@ -120,28 +127,28 @@ def one_block_read() -> Iterator[None]:
             module.run_pass = one_pass
 
 
-def _write(root: Path, run_dir: Path, classes: int, numbers: Iterable[int]) -> None:
+def _write(root: Path, run_dir: Path, classes: int, size_hw: tuple[int, int], numbers: Iterable[int]) -> None:
     made: dict[int, _Picture] = {}
     stores = {source: CamStore(run_dir / f"cams-{source}") for source in ("cnn", "vit")}
     for number in numbers:
         kind = number % KINDS
-        picture = made.get(kind) or made.setdefault(kind, _picture(kind, classes))
+        picture = made.get(kind) or made.setdefault(kind, _picture(kind, classes, size_hw))
         image_id = _id(number)
         (root / "images" / f"{image_id}.jpg").write_bytes(picture.photo)
         (root / "masks" / f"{image_id}.png").write_bytes(picture.mask)
         for source, store in stores.items():
-            store.write(image_id, picture.cams[source], picture.class_ids, SIZE_HW)
+            store.write(image_id, picture.cams[source], picture.class_ids, size_hw)
 
 
-def _picture(number: int, classes: int) -> _Picture:
+def _picture(number: int, classes: int, size_hw: tuple[int, int]) -> _Picture:
     """Smooth blobs of the classes, and maps that half know them."""
     rng = np.random.default_rng(number)
     class_ids = np.sort(rng.choice(np.arange(1, classes + 1), min(SHOWN, classes), replace=False))
-    blobs = _smooth(rng, len(class_ids), 4, SIZE_HW)
+    blobs = _smooth(rng, len(class_ids), 4, size_hw)
     truth = np.where(blobs.max(axis=0) > 0.6, class_ids[blobs.argmax(axis=0)], 0)
     mask = np.where(truth < IGNORE_INDEX, truth, 0).astype(np.uint8)
-    photo = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), SIZE_HW[::-1])
-    hw = stored_hw(SIZE_HW)
+    photo = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), size_hw[::-1])
+    hw = stored_hw(size_hw)
     small = np.stack([cv2.resize(blob, hw[::-1], interpolation=cv2.INTER_AREA) for blob in blobs])
     cams = {}
     for source, cells in (("cnn", 3), ("vit", 6)):

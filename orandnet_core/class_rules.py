@@ -10,11 +10,12 @@ Shapes: K present classes, H x W pixels, C classes with background.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from pathlib import Path
 
 import numpy as np
 
+from orandnet_core.counts_cache import StoredCounts
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import RangeError
 from orandnet_core.fusion import Fusion, fuse
@@ -161,7 +162,7 @@ def cross_validated(
     fold_of = dict(
         zip(ids, np.random.default_rng(seed).permutation(np.arange(len(ids)) % folds), strict=True)
     )
-    inside = {name: _totals_of_folds(counts, fold_of, folds) for name, counts in counts_of.items()}
+    inside = {name: _kept_totals(counts, fold_of, folds, seed) for name, counts in counts_of.items()}
     totals = {name: counts.total() for name, counts in counts_of.items()}
     chosen, single_rules, single = [], [], None
     for fold in range(folds):
@@ -209,6 +210,19 @@ def cross_validated(
         tuple(single_rules),
         everything,
     )
+
+
+def _kept_totals(counts: StoredCounts, fold_of: Mapping[str, int], folds: int, seed: int) -> list[Sweep]:
+    """The counts of each fold's images together, made once and kept."""
+
+    @cache
+    def totals() -> list[Sweep]:
+        return _totals_of_folds(counts, fold_of, folds)
+
+    return [
+        counts.kept(f"fold-{fold}-of-{folds}-by-{seed}", Sweep, lambda fold=fold: totals()[fold])
+        for fold in range(folds)
+    ]
 
 
 def _totals_of_folds(counts: Counts, fold_of: Mapping[str, int], folds: int) -> list[Sweep]:

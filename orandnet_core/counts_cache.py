@@ -190,18 +190,22 @@ class StoredCounts:
             .total()
         )
 
+    def kept(self, name: str, kind: type, make: Callable[[], Any]) -> Any:
+        """What was worked out from these images' counts, made once; see `DiskShelf.kept`."""
+        return self.shelf.kept(self._named(name), kind, make)
+
     def bootstrap(self) -> Bootstrap:
         """`metrics.bootstrap` of the images, made once and kept."""
-        return self.shelf.kept(self._named("bootstrap"), Bootstrap, lambda: bootstrap(self))
+        return self.kept("bootstrap", Bootstrap, lambda: bootstrap(self))
 
     def per_image(self, threshold: float) -> PerImage:
         """`metrics.per_image` at a threshold, made once and kept."""
-        name = self._named(f"images-{threshold_index(threshold)}")
-        return self.shelf.kept(name, PerImage, lambda: per_image(self, threshold))
+        name = f"images-{threshold_index(threshold)}"
+        return self.kept(name, PerImage, lambda: per_image(self, threshold))
 
     def image_traits(self) -> ImageTraits:
         """`metrics.image_traits` of the images, made once and kept."""
-        return self.shelf.kept(self._named("traits"), ImageTraits, lambda: image_traits(self))
+        return self.kept("traits", ImageTraits, lambda: image_traits(self))
 
     def _named(self, what: str) -> str:
         if not self.left_out:

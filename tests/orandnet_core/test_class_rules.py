@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from orandnet_core.class_rules import HALF, ClassRules, choose_rules, cross_validated, rules_source
+from orandnet_core.counts_cache import StoredCounts
 from orandnet_core.errors import RangeError
 from orandnet_core.fusion import Fusion, fuse
 from orandnet_core.metrics import confusion, metrics_of
@@ -69,7 +70,9 @@ def test_every_class_gets_the_rule_with_its_best_iou(scored):
         assert at_best[rules.rules[label - 1]].iou[label] == top
 
 
-def test_every_image_is_scored_by_what_the_others_choose(dataset_with_photos, cnn, vit, scored, tmp_path):
+def test_every_image_is_scored_by_what_the_others_choose(
+    dataset_with_photos, cnn, vit, scored, tmp_path, monkeypatch
+):
     dataset = dataset_with_photos
     found = cross_validated(
         dataset, "train", cnn, vit, scored, candidates=NAMES, folds=3, cache_dir=tmp_path / "cache"
@@ -98,5 +101,12 @@ def test_every_image_is_scored_by_what_the_others_choose(dataset_with_photos, cn
     )
     np.testing.assert_allclose(found.optimistic.iou, metrics_of(everything).iou)
     assert found.card.threshold_rule == "calibrated"
+    # Once it is kept, no block of images is read again.
+    monkeypatch.delattr(StoredCounts, "blocks")
+    again = cross_validated(
+        dataset, "train", cnn, vit, scored, candidates=NAMES, folds=3, cache_dir=tmp_path / "cache"
+    )
+    assert (again.chosen, again.suggested) == (found.chosen, found.suggested)
+    np.testing.assert_array_equal(again.single.iou, found.single.iou)
     with pytest.raises(RangeError, match="folds is 8; of 7 images"):
         cross_validated(dataset, "train", cnn, vit, scored, candidates=NAMES, folds=8)
