@@ -127,7 +127,7 @@ def metric_curves(
     return panels.figure(
         height,
         x={"range": [0, 1], "tickformat": ".1f", "hoverformat": ".3f", "title": {"text": "threshold"}},
-        y={"tickformat": ".0%", "rangemode": "tozero"} | ({"title": {"text": titles[0]}} if alone else {}),
+        y={"tickformat": "~%", "rangemode": "tozero"} | ({"title": {"text": titles[0]}} if alone else {}),
         hovermode="x unified",
         top=54,
     )
@@ -174,8 +174,8 @@ def precision_recall(curves: Sequence[Curve], thresholds: Array, height: int = 3
                 showlegend=False,
                 hoverinfo="skip",
             )
-    figure.update_xaxes(tickformat=".0%", title_text="recall (mean over classes)")
-    figure.update_yaxes(tickformat=".0%", title_text="precision (mean over classes)")
+    figure.update_xaxes(tickformat="~%", title_text="recall (mean over classes)")
+    figure.update_yaxes(tickformat="~%", title_text="precision (mean over classes)")
     return styled(figure, height, hovermode="closest")
 
 
@@ -211,7 +211,7 @@ def class_bars(
             hovertemplate="%{x}: %{y:.1%}<extra>" + label + "</extra>",
         )
     figure.update_xaxes(tickangle=-40)
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat="~%")
     figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.05)
     return _with_room_for_names(styled(figure, height, hovermode="closest"))
 

@@ -62,8 +62,8 @@ def image_scatter(
                 hovertemplate=f"%{{customdata}}<br>{x_label} %{{x:.1%}}<br>{y_label} %{{y:.1%}}"
                 "<extra></extra>",
             )
-    figure.update_xaxes(range=[-0.02, 1.02], tickformat=".0%", title_text=x_label)
-    figure.update_yaxes(range=[-0.02, 1.02], tickformat=".0%", title_text=y_label)
+    figure.update_xaxes(range=[-0.02, 1.02], tickformat="~%", title_text=x_label)
+    figure.update_yaxes(range=[-0.02, 1.02], tickformat="~%", title_text=y_label)
     figure.update_layout(showlegend=False, clickmode="event+select", dragmode=False)
     return styled(figure, height, hovermode="closest")
 
@@ -98,7 +98,7 @@ def surface(
         y=thresholds,
         colorscale=_SCALE,
         hoverinfo="skip",
-        colorbar={"tickformat": ".0%", "thickness": 10, "outlinewidth": 0, "len": 0.9},
+        colorbar={"tickformat": "~%", "thickness": 10, "outlinewidth": 0, "len": 0.9},
     )
     # Plotly tells no click on a heat map's cells; unseen points on every second one do.
     rows, columns = (grid.ravel() for grid in np.mgrid[0 : len(thresholds) : 2, 0 : len(thresholds) : 2])

@@ -55,7 +55,7 @@ def reached_scores(ways: Sequence[Reached]) -> go.Figure:
         )
     return panels.figure(
         64 + 30 * len(ways),
-        x={"tickformat": ".0%", "range": _range(ways)},
+        x={"tickformat": "~%", "range": _range(ways)},
         y={"range": [len(ways) - 0.5, -0.5]},
         hovermode="closest",
         left=190,
@@ -94,7 +94,7 @@ def who_is_right(class_names: Sequence[str], right: np.ndarray, first: str, seco
             hovertemplate="%{y}: %{x:.1%}, %{customdata:,} pixels<extra>" + name + "</extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.22, legend_traceorder="normal")
-    figure.update_xaxes(tickformat=".0%", title_text="of the pixels on which both differ", range=[0, 1])
+    figure.update_xaxes(tickformat="~%", title_text="of the pixels on which both differ", range=[0, 1])
     figure.add_vline(0.5, line={"color": NEUTRAL, "width": 1, "dash": "dot"})
     return styled(figure, 96 + 24 * len(order), hovermode="closest").update_yaxes(automargin=True)
 

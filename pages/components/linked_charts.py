@@ -96,7 +96,7 @@ def score_histogram(
     if within is not None:
         _mark(figure, within)
     figure.update_xaxes(
-        range=[-0.01, 1.01], tickformat=".0%", title_text=f"mIoU of {label}, each image by itself"
+        range=[-0.01, 1.01], tickformat="~%", title_text=f"mIoU of {label}, each image by itself"
     )
     figure.update_yaxes(title_text="images", rangemode="tozero")
     _brush_across(figure).update_layout(barmode="overlay", bargap=0.06)

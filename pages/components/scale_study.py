@@ -119,7 +119,7 @@ def scale_chart(found: Study, height: int = 320) -> go.Figure:
     return panels.figure(
         height,
         x={"title": {"text": "scale"}, "tickvals": list(SCALES), "tickformat": "~g"},
-        y={"tickformat": ".0%"},
+        y={"tickformat": "~%"},
         hovermode="closest",
         top=54,
     )

@@ -43,7 +43,6 @@ __all__ = [
 
 _CURRICULA = {"none": "no curriculum", "scale": "curriculum", "equal_compute": "equal compute"}
 _SYMBOLS = {"none": "circle", "scale": "diamond", "equal_compute": "square"}
-_NAMED_UP_TO = 12  # marks with their run's name beside them; more are a thicket
 
 
 @dataclass(frozen=True)
@@ -175,9 +174,6 @@ def thesis_chart(marks: Sequence[Mark], height: int = 400) -> go.Figure:
     panels = Panels(list(METRIC_LABELS.values()), share_y=True)
     groups = {mark.group: [other for other in marks if other.group == mark.group] for mark in marks}
     for panel, metric in enumerate(METRIC_LABELS):
-        places = _text_places(
-            {mark.trained.run: (mark.masks[metric].value, mark.segmentation["iou"].value) for mark in marks}
-        )
         for name, members in groups.items():
             x = [mark.masks[metric] for mark in members]
             y = [mark.segmentation["iou"] for mark in members]
@@ -188,11 +184,8 @@ def thesis_chart(marks: Sequence[Mark], height: int = 400) -> go.Figure:
                 y=[found.value for found in y],
                 error_x=_bars(x, colour),
                 error_y=_bars(y, colour),
-                mode="markers+text" if len(marks) <= _NAMED_UP_TO else "markers",
-                text=[mark.trained.run for mark in members],
-                textposition=[places[mark.trained.run] for mark in members],
-                textfont={"size": 11},
-                cliponaxis=False,
+                mode="markers",
+                text=[mark.trained.run for mark in members],  # under the pointer
                 marker={"size": 11, "color": colour, "symbol": _SYMBOLS[members[0].trained.curriculum]},
                 name=name,
                 legendgroup=name,
@@ -202,8 +195,8 @@ def thesis_chart(marks: Sequence[Mark], height: int = 400) -> go.Figure:
             )
     return panels.figure(
         height,
-        x={"tickformat": ".0%", "title": {"text": "of the pseudo-masks"}},
-        y={"tickformat": ".0%", "title": {"text": "segmentation mIoU"}},
+        x={"tickformat": "~%", "title": {"text": "of the pseudo-masks"}},
+        y={"tickformat": "~%", "title": {"text": "segmentation mIoU"}},
         hovermode="closest",
         top=64,
     )
@@ -275,17 +268,6 @@ def _interval(row: Mapping[str, Any], column: str) -> Interval:
 
 def _card(row: Mapping[str, Any]) -> ProtocolCard:
     return ProtocolCard(**{each.name: row[each.name] for each in fields(ProtocolCard) if each.name in row})
-
-
-def _text_places(points: Mapping[str, tuple[float, float]]) -> dict[str, str]:
-    """Where a mark's name stands, by run: towards the middle of the panel, away from the nearest mark."""
-    middle = np.mean([min(x for x, _ in points.values()), max(x for x, _ in points.values())])
-    places = {}
-    for run, (x, y) in points.items():
-        others = [other_y for other, (_, other_y) in points.items() if other != run]
-        nearest = min(others, key=lambda other_y: abs(other_y - y), default=y)
-        places[run] = f"{'bottom' if nearest > y else 'top'} {'left' if x > middle else 'right'}"
-    return places
 
 
 def _bars(found: Sequence[Interval], colour: str) -> dict[str, object]:
