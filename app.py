@@ -96,6 +96,7 @@ MENU = [
     ),
 ]
 page = st.navigation({"": ROW, "More": MENU}, position="top")
+st.set_page_config(page_title=f"{page.title} · ORANDNet")  # tabs of a browser are told apart
 if page.url_path != BY_NAME:  # it hands the address on, which nothing may be bound to yet
     sidebar.draw()
 if page in MENU:  # the row of pages marks its own

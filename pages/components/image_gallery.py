@@ -1,11 +1,9 @@
 """Compare's gallery: the images that pass the filter, a page at a time, in a chosen order."""
 
 from collections.abc import Sequence
-from io import BytesIO
 
 import numpy as np
 import streamlit as st
-from PIL import Image, ImageOps
 
 from orandnet_core.datasets import Dataset
 from orandnet_core.errors import OrandnetError
@@ -13,11 +11,12 @@ from pages.components.compare_table import choose_row, keep_choice
 from pages.components.comparison import Row
 from pages.components.going import inspect_image
 from pages.components.linked_images import Linked
+from pages.components.thumbnails import thumbnail
 
 __all__ = ["show_gallery"]
 
 _COLUMNS, _ROWS = 6, 2
-_THUMBNAIL_WH = (240, 180)  # pixels; all alike, so that what is written below them is in line
+_WIDTH_PX = 240
 _ORDERS = {
     "difference": "largest difference to {} first",
     "worst": "lowest mIoU first",
@@ -91,9 +90,4 @@ def _picture(dataset: Dataset, image_id: str) -> None:
 
 @st.cache_data(max_entries=512, ttl="1h", show_spinner=False)
 def _thumbnail(root: str, image_id: str, _dataset: Dataset) -> bytes:
-    """A file of the whole photo, in the middle of nothing."""
-    photo = Image.fromarray(_dataset.image(image_id)).convert("RGBA")
-    canvas = ImageOps.pad(photo, _THUMBNAIL_WH, color=(0, 0, 0, 0))
-    file = BytesIO()
-    canvas.save(file, "WEBP", quality=85)
-    return file.getvalue()
+    return thumbnail(_dataset.image(image_id), _WIDTH_PX)

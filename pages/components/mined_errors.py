@@ -5,7 +5,6 @@ Every function here that may take long returns None while it draws progress in p
 
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
 from orandnet_core.datasets import Dataset
@@ -21,9 +20,12 @@ from pages.components.scores import task_key
 from pages.components.selection import Selection
 from pages.components.sources import source_of
 from pages.components.tasks import Report, ask_for_pass, result_or_progress
+from pages.components.thumbnails import thumbnail
 from train.workspace import cache_dir
 
 __all__ = ["mined_errors", "picture_of"]
+
+_WIDTH_PX = 480
 
 
 def mined_errors(selection: Selection, name: str, choice: ThresholdChoice) -> Mined | None:
@@ -46,10 +48,8 @@ def mined_errors(selection: Selection, name: str, choice: ThresholdChoice) -> Mi
     )
 
 
-def picture_of(
-    selection: Selection, name: str, mined: Mined, slice_key: str, image_id: str
-) -> np.ndarray | str:
-    """(h, w, 3) uint8: an image with a slice's pixels marked; or why it cannot be drawn."""
+def picture_of(selection: Selection, name: str, mined: Mined, slice_key: str, image_id: str) -> bytes | str:
+    """A picture file of an image with a slice's pixels marked; or why it cannot be drawn."""
     dataset = loaders.open_dataset_cached(selection.dataset)
     source = source_of(selection, dataset, name)
     key = task_key(
@@ -65,9 +65,9 @@ def picture_of(
 @st.cache_data(max_entries=256, ttl="1h", show_spinner=False)
 def _picture(
     key: str, _dataset: Dataset, _source: Source, _mined: Mined, _slice_key: str, _image_id: str
-) -> np.ndarray:
+) -> bytes:
     errors = errors_of_image(_dataset, _source, _mined.card.threshold, _mined.backgrounds, _image_id)
-    return slice_picture(_dataset.image(_image_id), errors, where_of(_slice_key))
+    return thumbnail(slice_picture(_dataset.image(_image_id), errors, where_of(_slice_key)), _WIDTH_PX)
 
 
 def _mine(dataset: Dataset, split: str, source: Source, choice: ThresholdChoice, report: Report) -> Mined:
