@@ -2,7 +2,7 @@
 
 import argparse
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -37,11 +37,11 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1040px; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #8884 }
-th:first-child, td:first-child { text-align: left } th { font-weight: 600 }
+th, td { padding: .25rem .55rem; text-align: right; border-bottom: 1px solid #8884 }
+th:first-child, td:first-child { text-align: left } th { font-weight: 600 } th[colspan] { text-align: center }
 small, figcaption { opacity: .75 } figure { margin: 1rem 0; background: #fff; border-radius: 6px }
 figcaption { padding: 0 1rem .6rem; color: #333 } svg { max-width: 100%; height: auto }
-.wide { overflow-x: auto }
+.wide { overflow-x: auto } td { white-space: nowrap } #protocol + .wide td { white-space: normal }
 """
 
 
@@ -82,7 +82,7 @@ def report_html(entries: Sequence[Entry], class_names: Sequence[str], slices: Se
         f"means {escape(first.means)}. Intervals hold 95% of 1,000 resamples of the images.</p>",
         "<h2>Scores</h2>", _html_table(_score_rows(entries)),
         _figure(_curves_svg(entries), _CURVES_CAPTION),
-        "<h2>Per class</h2>", _html_table(_class_rows(entries, class_names)),
+        "<h2>Per class</h2>", _class_table(entries, class_names),
     ]  # fmt: skip
     tests = [(entry, _tested(entry, entries[0])) for entry in entries[1:]]
     if tests:
@@ -95,7 +95,7 @@ def report_html(entries: Sequence[Entry], class_names: Sequence[str], slices: Se
     for source in dict.fromkeys(row["source"] for row in slices):
         mine = [row for row in slices if row["source"] == source]
         parts += [f"<h2>Errors of {escape(source)}</h2>", _slices(mine)]
-    parts += ["<h2>Protocol</h2>", _html_table(_card_rows(entries))]
+    parts += ["<h2 id=protocol>Protocol</h2>", _html_table(_card_rows(entries))]
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -188,16 +188,16 @@ def _score_rows(entries: Sequence[Entry]) -> list[dict[str, str]]:
     return rows
 
 
-def _class_rows(entries: Sequence[Entry], class_names: Sequence[str]) -> list[dict[str, str]]:
-    return [
-        {"Class": class_name(tuple(class_names), label)}
-        | {
-            f"{entry.label}, {short}": _percent(getattr(entry.metrics, name)[label])
-            for entry in entries
-            for name, short in (("iou", "IoU"), ("precision", "P"), ("recall", "R"))
-        }
+def _class_table(entries: Sequence[Entry], class_names: Sequence[str]) -> str:
+    """A row a class, three columns a source under its name."""
+    groups = "".join(f'<th colspan="3">{escape(entry.label)}</th>' for entry in entries)
+    head = f"<tr><th></th>{groups}</tr><tr>{_cells('th', ['Class', *['IoU', 'P', 'R'] * len(entries)])}</tr>"
+    rows = [
+        [class_name(tuple(class_names), label)]
+        + [_percent(getattr(entry.metrics, name)[label]) for entry in entries for name in METRICS]
         for label in range(entries[0].card.num_classes)
     ]
+    return _table(head, rows)
 
 
 def _test_row(entry: Entry, test: Paired) -> dict[str, str]:
@@ -238,11 +238,16 @@ def _slices(rows: list[Row]) -> str:
 def _html_table(rows: Sequence[Mapping[str, str]]) -> str:
     if not rows:
         return "<p>None.</p>"
-    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row.values())}</tr>" for row in rows
-    )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return _table(f"<tr>{_cells('th', rows[0])}</tr>", [list(row.values()) for row in rows])
+
+
+def _table(head: str, rows: Sequence[Sequence[str]]) -> str:
+    body = "".join(f"<tr>{_cells('td', row)}</tr>" for row in rows)
+    return f'<div class="wide"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
+
+
+def _cells(tag: str, texts: Iterable[str]) -> str:
+    return "".join(f"<{tag}>{escape(str(text))}</{tag}>" for text in texts)
 
 
 def _figure(svg: str, caption: str) -> str:

@@ -54,6 +54,7 @@ def test_one_file_loads_nothing_and_has_the_numbers(squares, run_dir, entries):
     assert "Differences to cnn" in page
     assert "oracle" in page
     assert slices[0]["slice"] in page
+    assert [page.count(f'<th colspan="3">{entry.label}</th>') for entry in entries] == [1] * len(entries)
     assert page.count("<table>") == page.count("</table>") >= 5
 
 
