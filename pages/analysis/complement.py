@@ -174,7 +174,7 @@ def show_classes(
     with beside:
         number = st.column_config.NumberColumn(format="%.1f%%")
         st.dataframe(
-            table, hide_index=True,
+            table, hide_index=True, placeholder="–",
             column_config={
                 "Class": st.column_config.TextColumn(pinned=True),
                 **{name: number for name in table.column_names if name.startswith(("IoU", "Lone"))},

@@ -113,6 +113,7 @@ def choose_slice(slices: Sequence[Slice], labels: Mapping[str, str], by: str) ->
         st.dataframe(
             _shown_table(slices, labels),
             hide_index=True,
+            placeholder="–",
             key=f"errors_table {by} {keys[0]} {len(keys)}",
             on_select=lambda: _take_clicked_row(f"errors_table {by} {keys[0]} {len(keys)}", keys),
             selection_mode="single-row",

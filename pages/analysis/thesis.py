@@ -99,7 +99,11 @@ def show_table(marks: Sequence[Mark]) -> None:
             config[f"{part}_{name}"] = st.column_config.NumberColumn(f"{label}: {title}", format="%.1f%%")
             config[f"{part}_{name}_95"] = st.column_config.TextColumn("95%", width=96)
     st.dataframe(
-        pa.table(columns), hide_index=True, column_config=config, alt="Every run with the scores of both"
+        pa.table(columns),
+        hide_index=True,
+        placeholder="–",
+        column_config=config,
+        alt="Every run with the scores of both",
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Download", width="content")

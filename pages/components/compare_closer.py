@@ -280,7 +280,7 @@ def _seeds(usable: Mapping[str, Row], selection: Selection) -> None:
     number = st.column_config.NumberColumn(format="%.1f%%")
     spread = st.column_config.NumberColumn(format="%.2f", help="Standard deviation over seeds, in points")
     st.dataframe(
-        table, hide_index=True,
+        table, hide_index=True, placeholder="–",
         column_config=dict.fromkeys(METRIC_LABELS.values(), number)
         | {f"{label} ±": spread for label in METRIC_LABELS.values()},
         alt="Scores over seeds: mean, standard deviation and range",

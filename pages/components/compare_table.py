@@ -31,6 +31,7 @@ def show_table(rows: Sequence[Row], so_far: str) -> Row | None:
     st.dataframe(
         _shown_table(comparison.table_of(ordered, reference)),
         hide_index=True,
+        placeholder="–",
         column_config=_column_config(reference.candidate.label),
         alt="Sources with mIoU, precision and recall, their 95% intervals, thresholds and differences",
     )

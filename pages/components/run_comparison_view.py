@@ -100,6 +100,7 @@ def _show_results(ours: str, theirs: str) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        placeholder="–",
         column_config={
             "what": text("Masks", pinned=True),
             "score": "Score",

@@ -57,6 +57,7 @@ def choose_run(names: list[str]) -> str:
             "cams": "CAMs of",
             "last": st.column_config.DatetimeColumn("Last word", format="distance"),
         },
+        placeholder="",
         alt="Runs with state, recipe, data set, stage and progress",
     )
     return selected
