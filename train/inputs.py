@@ -7,7 +7,7 @@ than reading them.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from orandnet_core.array_files import file_stamp
@@ -23,11 +23,8 @@ UNKNOWN = "unknown"
 
 def photographs(dataset: Dataset, split: str) -> str:
     """Of a split, twelve hex digits that change with the size in bytes of any photograph."""
-    digest = hashlib.sha256()
-    for image_id in dataset.image_ids(split):
-        path = dataset.image_path_of(image_id)
-        digest.update(f"{image_id}\t{path.stat().st_size if path.is_file() else 'none'}\n".encode())
-    return digest.hexdigest()[:12]
+    stamps = _stamps(dataset.image_ids(split), dataset.image_path_of)
+    return _hash((image_id, stamp.partition("-")[0]) for image_id, stamp in stamps)  # the size alone
 
 
 def imported_maps(source: str, run_dir: Path) -> dict[str, str]:
@@ -59,11 +56,19 @@ def masks_to_learn_from(recipe: Recipe, dataset: Dataset, run_dir: Path) -> dict
 
 def ground_truth(recipe: Recipe, dataset: Dataset, run_dir: Path) -> dict[str, str]:
     """The masks of each split that is evaluated."""
-    return {f"masks of {split}": _stamps(dataset, split) for split in recipe.evaluate.splits}
+    return {
+        f"masks of {split}": _hash(_stamps(dataset.image_ids(split), dataset.mask_path_of))
+        for split in recipe.evaluate.splits
+    }
 
 
-def _stamps(dataset: Dataset, split: str) -> str:
+def _stamps(image_ids: Iterable[str], path_of: Callable[[str], Path]) -> Iterator[tuple[str, str]]:
+    return ((image_id, file_stamp(path_of(image_id))) for image_id in image_ids)
+
+
+def _hash(known: Iterable[tuple[str, str]]) -> str:
+    """Twelve hex digits that change with image ids and what each is known by."""
     digest = hashlib.sha256()
-    for image_id in dataset.image_ids(split):
-        digest.update(f"{image_id}\t{file_stamp(dataset.mask_path_of(image_id))}\n".encode())
+    for image_id, known_by in known:
+        digest.update(f"{image_id}\t{known_by}\n".encode())
     return digest.hexdigest()[:12]

@@ -119,9 +119,11 @@ def show_reached(
     first, second = (float(metrics.mean_iou) for metrics in found.metrics)
     gap = float(found.bound.mean_iou) - max(first, second)
     with st.container(horizontal=True, vertical_alignment="center"):
-        crossed = "× cross-validated; the other folds choose thresholds too, which may pass this bound · "
-        if rules is None:
-            crossed = ""
+        crossed = (
+            "× cross-validated; the other folds choose thresholds too, which may pass this bound · "
+            if rules
+            else ""
+        )
         st.caption(
             f"Both label **{found.agree:.1%}** of the pixels alike. Picking the right one "
             f"wherever they differ would gain up to **{100 * gap:.1f}** points of mIoU over the better of "

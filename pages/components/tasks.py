@@ -36,6 +36,8 @@ class Report(Protocol):
 
 # A page starts a pass over so many images by itself, and asks before a longer one.
 _UNASKED_IMAGES = 2000
+# That the disk has nothing is believed for so long: a command in a shell may make it meanwhile.
+_LOOK_AGAIN_S = 30.0
 _KEPT = 32
 _WORKERS = 2
 # What is in a cache comes within this time, and a page then shows it without a flicker of progress.
@@ -72,6 +74,7 @@ class Task:
         self.error: str | None = None
         self._work = work
         self._began_s, self._began_at = 0.0, 0  # of the stage
+        self._ended_s = 0.0
         self._cancelled, self._finished = threading.Event(), threading.Event()
 
     @property
@@ -91,6 +94,11 @@ class Task:
         if self.state != "running" or finished < 2 or spent < 1:
             return None
         return spent / finished * (self.total - self.done)
+
+    @property
+    def looked_long_ago(self) -> bool:
+        """Whether it only looked for a result, found none, and should look again."""
+        return self.state == "not kept" and time.monotonic() - self._ended_s > _LOOK_AGAIN_S
 
     def cancel(self) -> None:
         """Ask the work to stop; it does at its next report."""
@@ -117,6 +125,7 @@ class Task:
             logging.getLogger(__name__).exception("%s failed", self.label)
             self.error, self.state = f"{type(error).__name__}: {error}", "failed"
         finally:
+            self._ended_s = time.monotonic()
             self._finished.set()
 
     def _report(self, done: int, total: int, stage: str = "") -> None:
@@ -216,7 +225,7 @@ def result_or_progress(
     is_first = _is_first(key)
     board = task_board()
     task = board.find(key)
-    if task is not None and task.state == "done" and not is_there(task.result):
+    if task is not None and (task.looked_long_ago or (task.state == "done" and not is_there(task.result))):
         board.forget(key)
         task = None
     if task is None and (ask is None or look_first):

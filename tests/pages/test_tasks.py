@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from orandnet_core.errors import DataError
+from pages.components import tasks
 from pages.components.tasks import Task, TaskBoard, format_left
 
 
@@ -172,6 +173,20 @@ def test_a_page_does_not_ask_for_what_is_kept():
     app = AppTest.from_function(page)
     app.session_state["ask"], app.session_state["look_first"] = "Count everything", True
     app.session_state["flags"] = {"kept": True}
+    app.run()
+    assert not app.button
+    assert app.session_state["got"] == 42
+
+
+def test_a_page_looks_again_for_what_a_shell_may_have_made_meanwhile(monkeypatch: pytest.MonkeyPatch):
+    app = AppTest.from_function(page)
+    flags: dict[str, bool] = {}
+    app.session_state["ask"], app.session_state["look_first"] = "Count everything", True
+    app.session_state["flags"] = flags
+    assert [button.label for button in app.run().button] == ["Count everything"]
+    flags["kept"] = True
+    assert [button.label for button in app.run().button] == ["Count everything"]
+    monkeypatch.setattr(tasks, "_LOOK_AGAIN_S", 0.0)
     app.run()
     assert not app.button
     assert app.session_state["got"] == 42
