@@ -133,9 +133,17 @@ def voc12_cpu() -> Recipe:
             learning_rate=1e-4,
             layer_decay=0.75,
         ),
-        cnn_cams=CamConfig(method="cam", scales=(0.5, 1.0, 1.5, 2.0), output_stride=16),
+        cnn_cams=CamConfig(
+            method="cam",
+            scales=(0.5, 1.0, 1.5, 2.0),
+            output_stride=16,
+            options=(("affinity_steps", 4), ("normalise", "minmax")),
+        ),
         vit_cams=CamConfig(
-            method="patch_cam", scales=(1.0,), long_side_px=448, options=(("normalise", "minmax"),)
+            method="patch_cam",
+            scales=(1.0,),
+            long_side_px=448,
+            options=(("affinity_steps", 2), ("normalise", "minmax")),
         ),
         irn=IrnConfig(weights="cnn"),
         segment=SegmentConfig(weights="cnn"),

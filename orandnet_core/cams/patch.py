@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from orandnet_core.backbones import VitClassifier
+from orandnet_core.cams.affinity import spread
 from orandnet_core.cams.vit import attention_of, block_inputs, check_plain, to_grid
 from orandnet_core.errors import ConfigError
 
@@ -76,8 +77,6 @@ def _with_attention(
     scores = classifier.patch_head(patches[:, :, None])[:, classes, 0]  # (B, K, n)
     if class_attention:
         scores = scores * (from_class_token / len(backbone.blocks))[:, None]
-    affinity = affinity / affinity.sum(2, keepdim=True)
-    for _ in range(affinity_steps):
-        scores = scores @ affinity.transpose(1, 2)
+    scores = spread(scores, affinity, affinity_steps)
     prefixed = torch.cat((scores.new_zeros(*scores.shape[:2], prefix), scores), 2)
     return to_grid(prefixed, classifier, images)

@@ -109,9 +109,7 @@ def trace_block(block: Block, tokens: Tensor) -> BlockTrace:
     """Run one block step by step; under autograd if the caller's context is."""
     attn = block.attn
     attention_in = block.norm1(tokens)
-    qkv = attn.qkv(attention_in).unflatten(2, (3, attn.num_heads, attn.head_dim))
-    query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-    query, key = attn.q_norm(query) * attn.scale, attn.k_norm(key)
+    query, key, value = _query_key_value(attn, attention_in)
     attention = (query @ key.transpose(-1, -2)).softmax(-1)
     context = attention @ value
     projection_in = attn.norm(context.transpose(1, 2).flatten(2))
@@ -139,7 +137,8 @@ def trace_block(block: Block, tokens: Tensor) -> BlockTrace:
 def attention_of(block: Block, tokens: Tensor) -> Tensor:
     """(B, N, D) tokens before a block -> (B, N, N) its attention, the mean over heads, no gradients."""
     with torch.no_grad():
-        return trace_block(block, tokens).attention.mean(1)
+        query, key, _ = _query_key_value(block.attn, block.norm1(tokens))
+        return (query @ key.transpose(-1, -2)).softmax(-1).mean(1)
 
 
 def target_tokens(classifier: VitClassifier, tokens: Tensor, classes: Tensor) -> Tensor:
@@ -219,6 +218,13 @@ def to_grid(rows: Tensor, classifier: VitClassifier, images: Tensor) -> Tensor:
     side = classifier.patch_px
     patches = rows[..., classifier.backbone.num_prefix_tokens :]
     return patches.unflatten(-1, (images.shape[-2] // side, images.shape[-1] // side))
+
+
+def _query_key_value(attn: Attention, attention_in: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, N, D) -> three of (B, M, N, d), the query scaled."""
+    qkv = attn.qkv(attention_in).unflatten(2, (3, attn.num_heads, attn.head_dim))
+    query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+    return attn.q_norm(query) * attn.scale, attn.k_norm(key), value
 
 
 def _patch_scores(classifier: VitClassifier, tokens: Tensor) -> Tensor:

@@ -102,7 +102,9 @@ def _state(record: StageRecord | None, figures: StageFigures | None) -> str:
         figures and not record and figures.done >= figures.total
     ):
         best = figures.curves.get("mAP") if figures else None
-        return ":green[:material/check:]" + (f" mAP {100 * best[1][-1]:.1f}" if best else "")
+        # What was not made here, such as an adopted network, reported nothing on the way.
+        told = f"mAP {100 * best[1][-1]:.1f}" if best else record.summary if record and not figures else ""
+        return f":green[:material/check:] {told}".rstrip()
     if figures is None:
         return ":blue[begun]" if record else ":gray[not begun]"
     return f":blue[{figures.done / max(figures.total, 1):.0%}]"

@@ -151,7 +151,7 @@ def _details(name: str, was_alive: bool) -> None:
                 alt="Loss and mAP of all the run's trainings against the step",
             )
         else:
-            st.caption("Loss and mAP appear here once training has begun.")
+            st.caption("Loss and mAP of what this run trains appear here.")
 
 
 def _log(name: str) -> None:

@@ -65,6 +65,12 @@ def test_a_stage_run_by_hand_has_no_record(rows_of):
     assert (row.time, row.state) == ("", ":green[:material/check:]")
 
 
+def test_an_adopted_network_says_what_it_is(rows_of):
+    record = finished("classify-cnn", seconds=2.0, summary="mAP 83.2; the released network, not trained here")
+    row = rows_of(records=(record,))["Train the CNN"]
+    assert (row.done, row.state) == ("", f":green[:material/check:] {record.summary}")
+
+
 def test_shards_are_one_stage(rows_of):
     row = rows_of(line("cams-cnn 1/2", 40, eta_s=9.0), line("cams-cnn 2/2", 30, eta_s=20.0))["CNN CAMs"]
     assert (row.done, row.time) == ("70 of 200", "20 s left")
