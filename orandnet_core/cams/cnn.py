@@ -46,7 +46,9 @@ def cam(
         if not affinity_steps:
             return classifier.class_maps(images)[:, classes]
         if not hasattr(classifier.backbone, "forward_intermediates"):
-            raise ConfigError(f"{classifier.network.model} does not show its features: set affinity_steps to 0")
+            raise ConfigError(
+                f"{classifier.network.model} does not show its features: set affinity_steps to 0"
+            )
         last, stages = classifier.backbone.forward_intermediates(images, indices=AFFINITY_STAGES)
         grid_hw = last.shape[-2:]
         scores = classifier.head(last)[:, classes].clamp(min=0)

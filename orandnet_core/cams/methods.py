@@ -59,7 +59,7 @@ METHODS: dict[str, Method] = {
     "cam": Method(
         kinds=("cnn",),
         maps=cam,
-        doc="Class-weighted features of the last map (Zhou et al., 2016), on request refined by their likeness",
+        doc="Class-weighted features of the last map (Zhou et al., 2016), or spread by likeness (SEAM)",
         in_logits=True,
     ),
     "patch_cam": Method(

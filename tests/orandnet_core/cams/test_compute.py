@@ -225,7 +225,11 @@ def test_no_class_no_map(classifier, image, class_ids):
     [
         ({"method": "cma"}, ConfigError, "'cma' is unknown; for a cnn: choose one of cam, grad_cam"),
         ({"method": "patch_cam"}, ConfigError, "'patch_cam' is not for a cnn"),
-        ({"affinity_steps": 1}, ConfigError, "XX"),
+        (
+            {"affinity_blocks": 1},
+            ConfigError,
+            "no option 'affinity_blocks'; it has normalise, affinity_steps",
+        ),
         ({"method": "grad_cam", "layer": 3}, ConfigError, "layer takes <class 'str'>, got 3"),
         ({"normalise": "softmax"}, ConfigError, "choose one of"),
         ({"scales": ()}, ConfigError, "scales is empty"),
