@@ -7,9 +7,11 @@ from train.config import (
     AugmentConfig,
     CamConfig,
     ClassifyConfig,
+    CrfConfig,
     CurriculumConfig,
     DataConfig,
     EvaluateConfig,
+    IrLabelConfig,
     IrnConfig,
     PairAugmentConfig,
     Recipe,
@@ -145,6 +147,9 @@ def voc12_cpu() -> Recipe:
             long_side_px=448,
             options=(("affinity_steps", 2), ("normalise", "minmax")),
         ),
+        # Maps that are spread by affinity are high around an object too: bounds lie higher than published.
+        crf=CrfConfig(preset="deeplab", background_power=2.0),
+        ir_labels=IrLabelConfig(foreground_threshold=0.5, background_threshold=0.15),
         irn=IrnConfig(weights="cnn"),
         segment=SegmentConfig(weights="cnn"),
     )
