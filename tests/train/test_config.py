@@ -39,6 +39,18 @@ def test_an_unknown_recipe_names_those_there_are():
             lambda c: c.segment.curriculum.phases,
             ((0.5, 0.5), (0.5, 1.0)),
         ),
+        (
+            "cnn_cams.options",
+            "affinity_steps:4,normalise:minmax,layer:blocks.3,class_attention:true",
+            lambda c: c.cnn_cams.options,
+            (
+                ("affinity_steps", 4),
+                ("normalise", "minmax"),
+                ("layer", "blocks.3"),
+                ("class_attention", True),
+            ),
+        ),
+        ("cnn_cams.options", [["layer", "4"]], lambda c: c.cnn_cams.options, (("layer", "4"),)),
     ],
 )
 def test_override_reads_what_a_command_line_gives(path, text, read, expected):

@@ -1,6 +1,7 @@
 """Configs to and from plain values: every field checked against its annotation."""
 
 import dataclasses
+import json
 import types
 import typing
 from typing import Any
@@ -72,11 +73,15 @@ def _coerce(value: Any, hint: Any, name: str, *, nested: bool = False) -> Any:
             return None
         return _coerce(value, next(arg for arg in args if arg is not type(None)), name)
     if origin is tuple:
-        items = _parts(value, nested) if isinstance(value, str) else list(value)
+        written = isinstance(value, str)
+        items = _parts(value, nested) if written else list(value)
         kinds = [args[0]] * len(items) if args[-1] is Ellipsis else list(args)
         if len(kinds) != len(items):
             raise ConfigError(f"{name} takes {len(kinds)} values, got {value!r}")
-        return tuple(_coerce(item, kind, name, nested=True) for item, kind in zip(items, kinds, strict=True))
+        return tuple(
+            _plain(item) if written and kind is Any else _coerce(item, kind, name, nested=True)
+            for item, kind in zip(items, kinds, strict=True)
+        )
     if hint is bool:
         named = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
         if str(value).lower() in named:
@@ -89,6 +94,15 @@ def _coerce(value: Any, hint: Any, name: str, *, nested: bool = False) -> Any:
         except (TypeError, ValueError):
             pass
     raise ConfigError(f"{name} takes {getattr(hint, '__name__', hint)}, got {value!r}")
+
+
+def _plain(text: str) -> Any:
+    """A number, `true` or `false` as such; any other text stays text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | int | float) else text
 
 
 def _parts(text: str, nested: bool) -> list[str]:
