@@ -145,7 +145,7 @@ def voc12_cpu() -> Recipe:
             method="patch_cam",
             scales=(1.0,),
             long_side_px=448,
-            options=(("affinity_steps", 2), ("normalise", "minmax")),
+            options=(("affinity_steps", 4), ("affinity", "features"), ("normalise", "minmax")),
         ),
         # Maps that are spread by affinity are high around an object too: bounds lie higher than published.
         crf=CrfConfig(preset="deeplab", background_power=2.0),

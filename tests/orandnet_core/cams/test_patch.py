@@ -1,9 +1,13 @@
 """Patch CAM, and its refinement by attention worked out patch by patch."""
 
+from operator import mul
+
 import pytest
 import torch
+from torch.nn import functional as F
 
 from orandnet_core.cams.patch import patch_cam
+from orandnet_core.cams.vit import block_inputs
 from orandnet_core.errors import ConfigError
 from tests.orandnet_core.cams.conftest import make_vit
 from tests.orandnet_core.cams.test_rollout import attentions_of
@@ -41,6 +45,29 @@ def test_affinity_spreads_scores_by_attention(blocks, images):
     torch.testing.assert_close(refined.flatten(2), expected.detach(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("registers", [0, 3])
+def test_affinity_of_features_spreads_scores_to_patches_that_look_alike(registers, images):
+    vit = make_vit(reg_tokens=registers)
+    plain = patch_cam(vit, images, CLASSES).clamp(min=0).flatten(2)
+    settings = {"affinity_steps": 2, "affinity": "features", "affinity_power": 3}
+    refined = patch_cam(vit, images, CLASSES, **settings).flatten(2)
+    with torch.no_grad():
+        between = block_inputs(vit.backbone, images)
+        # Of three blocks: what the first and the second leave.
+        first, second = (tokens[:, vit.backbone.num_prefix_tokens :] for tokens in between[1:3])
+        for image in range(2):
+            seen = [
+                torch.cat((a / a.norm(), b / b.norm()))
+                for a, b in zip(first[image], second[image], strict=True)
+            ]
+            alike = [[max(0, float(F.cosine_similarity(a, b, 0))) ** 3 for b in seen] for a in seen]
+            for k in range(2):
+                scores = list(plain[image, k])
+                for _ in range(2):
+                    scores = [sum(map(mul, row, scores)) / sum(row) for row in alike]
+                torch.testing.assert_close(refined[image, k], torch.stack(scores), rtol=1e-3, atol=1e-4)
+
+
 def test_affinity_keeps_scores_within_their_range(images):
     vit = make_vit()
     plain, refined = (patch_cam(vit, images, CLASSES, affinity_steps=steps) for steps in (0, 5))
@@ -66,6 +93,17 @@ def test_class_attention_weighs_scores(images):
         ({"head": "patch", "attn_layer": "diff"}, {"affinity_steps": 1}, "DiffAttention"),
         ({"head": "patch"}, {"affinity_steps": -1}, "affinity_steps -1"),
         ({"head": "patch"}, {"affinity_steps": 1, "affinity_blocks": 0}, "affinity_blocks 0"),
+        ({"head": "patch"}, {"affinity_steps": 1, "affinity_power": 0}, "affinity_power 0"),
+        (
+            {"head": "patch"},
+            {"affinity_steps": 1, "affinity": "feature"},
+            "choose one of attention, features",
+        ),
+        (
+            {"head": "patch"},
+            {"affinity": "features", "class_attention": True},
+            "goes with affinity 'attention'",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(build, options, words, images):
