@@ -90,6 +90,7 @@ class Segmenter(nn.Module):
         super().__init__()
         self.network = network
         self.model = model
+        self.frozen_statistics = False
         config = timm.get_pretrained_cfg(network.encoder)
         mean, std = (
             (config.mean, config.std)
@@ -103,6 +104,20 @@ class Segmenter(nn.Module):
     def encoder(self) -> nn.Module:
         """The part that starts from pretrained weights."""
         return self.model.encoder
+
+    def freeze_statistics(self) -> None:
+        """Keep the encoder's batch statistics: those of a few small crops are far from an image's."""
+        self.frozen_statistics = True
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Segmenter":
+        """As of any module; frozen statistics stay."""
+        super().train(mode)
+        if self.frozen_statistics:
+            for module in self.encoder.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
 
     def normalise(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) in [0, 1] or uint8 -> what the encoder was trained on."""

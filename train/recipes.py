@@ -85,6 +85,7 @@ def scenes() -> Recipe:
         segment=SegmentConfig(
             encoder="resnet10t",
             weights="cnn",
+            frozen_statistics=False,
             augment=PairAugmentConfig(crop_px=192, resize=(0.6, 1.2), colour_jitter=0.2),
             curriculum=CurriculumConfig(kind="scale"),
         ),

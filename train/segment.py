@@ -73,6 +73,8 @@ def segment(recipe: Recipe, dataset: Dataset, run_dir: Path) -> dict[str, object
     torch.manual_seed(recipe.seed)
     network = _network(config, dataset.class_names)
     model = _model(network, config, run_dir)
+    if config.frozen_statistics and config.weights != "none":
+        model.freeze_statistics()
     if config.architecture == "deeplabv3plus":
         model = model.to(memory_format=torch.channels_last)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":

@@ -234,6 +234,34 @@ def test_the_encoder_may_start_from_the_runs_own_cnn(recipe, squares, tmp_path, 
         stage.segment(override(of_cnn, {"segment.encoder": "test_efficientnet"}), squares, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("starts_from", "frozen", "kept"), [("cnn", True, True), ("cnn", False, False), ("none", True, False)]
+)
+def test_statistics_that_came_with_the_encoders_weights_can_stay(
+    starts_from, frozen, kept, recipe, squares, tmp_path
+):
+    from orandnet_core.backbones import Network, build_classifier, save_classifier
+    from train.classify import classifier_path
+
+    torch.manual_seed(7)
+    classifier = build_classifier(Network(model="test_resnet", head="conv", class_names=squares.class_names))
+    classifier.train()
+    classifier(torch.randn(4, 3, 64, 64))  # statistics that are not those of a fresh network
+    save_classifier(classifier_path(tmp_path, "cnn"), classifier)
+    changed = {"segment.weights": starts_from, "segment.frozen_statistics": frozen}
+    stage.segment(override(recipe, changed), squares, tmp_path)
+    trained = load_segmenter(network_path(tmp_path)).model
+    before = {name: value for name, value in classifier.backbone.state_dict().items() if "running" in name}
+    after = {name.removeprefix("model."): value for name, value in trained.encoder.state_dict().items()}
+    assert len(before) > 4
+    assert all(torch.equal(value, after[name]) for name, value in before.items()) == kept
+    decoders = [v for name, v in trained.decoder.state_dict().items() if name.endswith("running_mean")]
+    assert decoders, "the decoder has none to begin with, and learns them"
+    assert all(value.abs().max() > 0 for value in decoders)
+    weights_before = classifier.backbone.state_dict()
+    assert any(not torch.equal(weights_before[n], v) for n, v in after.items() if n.endswith("weight"))
+
+
 def test_no_mask_says_how_to_make_them(recipe, squares, tmp_path):
     with pytest.raises(DataError, match=r"masks: no mask of any image of train.*python -m train masks"):
         stage.segment(override(recipe, {"segment.masks": "masks"}), squares, tmp_path)

@@ -85,6 +85,9 @@ class SegmentConfig:
         weights: of the encoder: `hub`, `none`, a file or a folder; `cnn` takes the backbone of the
             run's own CNN, which must be the same model.
         output_stride: of the encoder under `deeplabv3plus`, 8 or 16.
+        frozen_statistics: the encoder's batch normalisation keeps the statistics that came with its
+            weights, as in DeepLab-v2; small batches of small crops spoil them. With weights `none`
+            they are learned all the same.
         masks: what it learns from: `masks`, the run's pseudo-masks; `truth`, the data set's own
             masks, an upper bound; or a folder of `<image id>.png`.
         loss: `cross_entropy`, or `smoothed_bce`, binary cross entropy of every class against the rest.
@@ -102,6 +105,7 @@ class SegmentConfig:
     encoder: str = "tf_efficientnet_lite0"
     weights: str = "hub"
     output_stride: int = 16
+    frozen_statistics: bool = True
     masks: str = "masks"
     loss: str = "cross_entropy"
     label_smoothing: float = 0.1
