@@ -221,7 +221,7 @@ def test_ones_own_photo_beside_a_file_that_is_none(page, tmp_path):
     page.locator('input[type="file"]').set_input_files([good, bad])
     expect(page.get_by_text("letter.jpg: not an image", exact=False)).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("mine.jpg · 64 × 48")).to_be_visible(timeout=5 * PATIENCE_MS)
-    assert (pixels(page, "vit") != pixels(page, "photo")).any()
+    assert (pixels(page, "cnn") != pixels(page, "photo")).any()
 
 
 def test_two_fingers_zoom_all_panes(page):
