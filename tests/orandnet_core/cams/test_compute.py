@@ -259,7 +259,9 @@ def test_methods_by_kind(kind):
 
 
 def test_options_are_those_of_the_function():
+    assert METHODS["cam"].options == {"affinity_steps": 0, "affinity_power": 4}
     assert METHODS["patch_cam"].options == {
-        "affinity_steps": 0, "affinity_blocks": None, "class_attention": False
+        "affinity_steps": 0, "affinity": "attention", "affinity_blocks": None, "affinity_power": 4,
+        "class_attention": False,
     }  # fmt: skip
     METHODS["patch_cam"].check(affinity_steps=2, affinity_blocks=None, normalise="minmax")
