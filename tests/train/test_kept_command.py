@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 
+from train.__main__ import COMMANDS
 from train.kept_command import kept_command
 from train.results import read_rows
 from train.workspace import ROOT
@@ -14,7 +15,7 @@ from train.workspace import ROOT
 def parsed(command: str, *words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m train")
     subparsers = parser.add_subparsers()
-    importlib.import_module(f"train.{command}").add_parser(subparsers)
+    importlib.import_module(COMMANDS[command][0]).add_parser(subparsers)
     return parser.parse_args([command, *words])
 
 
